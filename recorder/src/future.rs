@@ -1,0 +1,174 @@
+//! Spans over futures: from the first poll to completion or drop, whatever threads poll them.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::ptr;
+use core::task::{Context, Poll};
+
+use crate::clock;
+use crate::site::Site;
+use crate::span::{close_elsewhere, open, span_words};
+use crate::thread::{self, ThreadRing};
+use crate::track::Track;
+use crate::value::{Args, Payload};
+
+/// A span that has not begun; made by [`future_span!`](crate::future_span!) for [`InSpan::in_span`].
+#[derive(Debug)]
+pub struct FutureSpan {
+    state: State,
+    site: u32,
+    track: Track,
+    payload: Payload,
+}
+
+// SAFETY: the payload holds its bytes itself (it was made without a ring, so it has no long buffer), and the ring
+// in `state` is used from another thread for `close_elsewhere` only.
+unsafe impl Send for FutureSpan {}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Disabled,
+    Waiting,
+    Open {
+        ring: *const ThreadRing,
+        slot: u32,
+        start: u64,
+    },
+}
+
+impl FutureSpan {
+    /// A span that is never recorded.
+    #[doc(hidden)]
+    pub const fn disabled() -> FutureSpan {
+        FutureSpan {
+            state: State::Disabled,
+            site: 0,
+            track: Track::THREAD,
+            payload: Payload::empty(),
+        }
+    }
+
+    /// A span at `site`.
+    #[doc(hidden)]
+    pub fn new<A: Args>(site: &'static Site, args: &A, track: Track) -> FutureSpan {
+        match thread::current() {
+            Some(ring) => FutureSpan::waiting(site.id::<A>(ring.process), args, track),
+            None => FutureSpan::disabled(),
+        }
+    }
+
+    /// A span at `site` under a name made at run time.
+    #[doc(hidden)]
+    pub fn new_named<A: Args>(
+        site: &'static Site,
+        name: &[u8],
+        args: &A,
+        track: Track,
+    ) -> FutureSpan {
+        match thread::current() {
+            Some(ring) => FutureSpan::waiting(site.named_id::<A>(name, ring.process), args, track),
+            None => FutureSpan::disabled(),
+        }
+    }
+
+    fn waiting<A: Args>(site: u32, args: &A, track: Track) -> FutureSpan {
+        FutureSpan {
+            state: State::Waiting,
+            site,
+            track,
+            payload: Payload::of(args, None),
+        }
+    }
+
+    fn begin(&mut self) {
+        if !matches!(self.state, State::Waiting) {
+            return;
+        }
+        self.state = State::Disabled;
+        if let Some(ring) = thread::current() {
+            let (slot, start) = open(
+                ring,
+                self.site,
+                self.track.lane_in(ring.process),
+                &self.payload,
+            );
+            self.state = State::Open { ring, slot, start };
+        }
+    }
+
+    fn end(&mut self) {
+        let State::Open { ring, slot, start } = self.state else {
+            return;
+        };
+        let end = clock::ticks();
+        self.state = State::Disabled;
+        // SAFETY: rings live for ever.
+        let began_on = unsafe { &*ring };
+        let Some(here) = thread::current() else {
+            return close_elsewhere(began_on, slot);
+        };
+        if !began_on.is_ours() {
+            return crate::process::count_in_child(
+                ringscope_ringbuf::layout::DropCause::InheritedGuard,
+            );
+        }
+        here.record(
+            span_words(self.site, self.track.lane_in(here.process), start, end),
+            &self.payload,
+        );
+        if ptr::eq(here, began_on) {
+            crate::span::close(here, slot);
+        } else {
+            close_elsewhere(began_on, slot);
+        }
+    }
+}
+
+impl Drop for FutureSpan {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Puts a future into a span.
+pub trait InSpan: Future + Sized {
+    /// The future, recorded as one span from its first poll until it completes or is dropped.
+    ///
+    /// ```
+    /// use ringscope::InSpan;
+    /// async fn answer(id: u64) -> u64 { id }
+    /// let future = answer(7).in_span(ringscope::future_span!("answer", id = 7u64));
+    /// # drop(future);
+    /// ```
+    fn in_span(self, span: FutureSpan) -> InSpanFuture<Self> {
+        InSpanFuture { future: self, span }
+    }
+}
+
+impl<F: Future> InSpan for F {}
+
+/// What [`InSpan::in_span`] gives.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct InSpanFuture<F> {
+    future: F,
+    span: FutureSpan,
+}
+
+impl<F: Future> Future for InSpanFuture<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned as the whole is and never moved out; `span` is not pinned.
+        let (future, span) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.future), &mut this.span)
+        };
+        span.begin();
+        let poll = future.poll(context);
+        if poll.is_ready() {
+            span.end();
+        }
+        poll
+    }
+}

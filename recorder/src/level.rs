@@ -1,0 +1,150 @@
+//! The two words that the hot path reads and others write: the level, and the fork canary's generation.
+//!
+//! Both lie in statics of a page of their own, so that a check is one load from a fixed address. At start-up the
+//! kernel puts other memory under these addresses: a sealed memfd under the level, which `ringscope level` writes
+//! from outside, and a page that is wiped at a fork under the generation.
+
+use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use ringscope_ringbuf::layout::LEVEL_UNKNOWN;
+use ringscope_ringbuf::sys;
+
+/// The largest page size of the target, so that the statics never share a page with anything.
+#[cfg(target_arch = "x86_64")]
+const PAGE: usize = 4096;
+/// The largest page size of the target, so that the statics never share a page with anything.
+#[cfg(not(target_arch = "x86_64"))]
+const PAGE: usize = 65_536;
+
+#[cfg_attr(target_arch = "x86_64", repr(C, align(4096)))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C, align(65536)))]
+struct WordPage {
+    word: AtomicU64,
+    rest: [AtomicU64; PAGE / 8 - 1],
+}
+
+impl WordPage {
+    const fn new(word: u64) -> WordPage {
+        WordPage {
+            word: AtomicU64::new(word),
+            rest: [const { AtomicU64::new(0) }; PAGE / 8 - 1],
+        }
+    }
+}
+
+static LEVEL: WordPage = WordPage::new(LEVEL_UNKNOWN);
+static CANARY: WordPage = WordPage::new(0);
+
+/// True when a site with this level bit is to be recorded. The one load and branch that a site costs when off.
+#[inline(always)]
+pub(crate) fn enabled(level_bit: u64) -> bool {
+    LEVEL.word.load(Ordering::Relaxed) & level_bit != 0
+}
+
+/// The level mask; [`LEVEL_UNKNOWN`] before the process looked at its configuration.
+pub(crate) fn mask() -> u64 {
+    LEVEL.word.load(Ordering::Relaxed)
+}
+
+/// Switches recording.
+pub(crate) fn set_mask(mask: u64) {
+    LEVEL.word.store(mask, Ordering::Relaxed);
+}
+
+/// Generation of this process; 0 in a child that was forked and has not recorded yet, odd while it is set up.
+#[inline(always)]
+pub(crate) fn generation() -> u64 {
+    CANARY.word.load(Ordering::Relaxed)
+}
+
+/// The generation word itself, for the set-up's state machine.
+pub(crate) fn generation_word() -> &'static AtomicU64 {
+    &CANARY.word
+}
+
+/// Puts a new memfd with `mask` in it under the level word.
+///
+/// # Errors
+///
+/// The error number of the call that failed; the level word then stays private to the process.
+pub(crate) fn share_level_word(mask: u64) -> Result<OwnedFd, i32> {
+    let fd = sys::sealed_memfd(c"ringscope-level", PAGE)?;
+    let bytes = mask.to_le_bytes();
+    // SAFETY: writes eight bytes from a live array to a descriptor that is open.
+    let written = unsafe { libc::pwrite(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
+    if written != bytes.len() as isize {
+        return Err(crate::place::last_errno());
+    }
+    map_over(&LEVEL, libc::MAP_SHARED, fd.as_raw_fd())?;
+    Ok(fd)
+}
+
+/// Takes a child's level word away from its parent's memfd, keeping its value: for a child that gets no memfd.
+pub(crate) fn unshare_level_word() {
+    let mask = mask();
+    // Between the two the word reads 0: off, for a moment, in a process that is being set up.
+    if map_over(&LEVEL, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).is_ok() {
+        set_mask(mask);
+    }
+}
+
+/// Puts a page that the kernel clears in every forked child under the generation word. The new page holds the word's
+/// value before it takes the old one's place, so no thread ever sees another value.
+pub(crate) fn arm_canary() {
+    if !replace_canary() {
+        // Linux before 4.14, or no memory: fork() and nothing else is noticed.
+        extern "C" fn clear() {
+            CANARY.word.store(0, Ordering::Relaxed);
+        }
+        // SAFETY: the handler stores one word.
+        unsafe { libc::pthread_atfork(None, None, Some(clear)) };
+    }
+}
+
+fn replace_canary() -> bool {
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
+    // SAFETY: a new page, filled in while nobody else knows it, then moved over exactly the page of a static whose
+    // words are atomics and hold the same values.
+    unsafe {
+        let page = libc::mmap(ptr::null_mut(), PAGE, protection, flags, -1, 0);
+        if page == libc::MAP_FAILED {
+            return false;
+        }
+        page.cast::<u64>()
+            .write(CANARY.word.load(Ordering::Relaxed));
+        let target = ptr::from_ref(&CANARY).cast_mut().cast::<libc::c_void>();
+        let moved = libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) == 0
+            && libc::mremap(
+                page,
+                PAGE,
+                PAGE,
+                libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+                target,
+            ) == target;
+        if !moved {
+            libc::munmap(page, PAGE);
+        }
+        moved
+    }
+}
+
+fn map_over(page: &'static WordPage, flags: libc::c_int, fd: libc::c_int) -> Result<(), i32> {
+    let address = ptr::from_ref(page).cast_mut().cast();
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: replaces exactly the page of a static whose words are atomics: to other threads it is as if somebody
+    // stored new values. The static is as large and as aligned as the largest page of the target.
+    let mapped = unsafe { libc::mmap(address, PAGE, protection, flags | libc::MAP_FIXED, fd, 0) };
+    if mapped == libc::MAP_FAILED {
+        Err(crate::place::last_errno())
+    } else {
+        Ok(())
+    }
+}
+
+// The page's other words exist to keep it to itself.
+const _: () = assert!(size_of::<WordPage>() == PAGE && core::mem::offset_of!(WordPage, rest) == 8);

@@ -1,0 +1,183 @@
+//! Names that are made at run time: span names, keys of late arguments, tracks. Found by hash, without locks, and
+//! written to the process file before their first use in each process.
+
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use ringscope_ringbuf::block::{Arg, Args, Block, LaneKind, Site as SiteBlock, cut_name};
+use ringscope_ringbuf::layout::DropCause;
+use ringscope_ringbuf::payload::ArgType;
+
+use crate::arena;
+use crate::process::{self, Process};
+use crate::site::{self, Site};
+
+/// Names that a program may make, at most; the rest is recorded under the name of its place in the program.
+const MAX_NAMES: u32 = 16_384;
+const PLACES: usize = 32_768;
+
+static TABLE: [AtomicPtr<Name>; PLACES] = [const { AtomicPtr::new(ptr::null_mut()) }; PLACES];
+static COUNT: AtomicU32 = AtomicU32::new(0);
+static NEXT_KEY: AtomicU32 = AtomicU32::new(1);
+static NEXT_LANE: AtomicU32 = AtomicU32::new(1);
+
+/// What a name is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Use {
+    /// A span or event at a place in the program, with arguments of these types.
+    Site {
+        site: &'static Site,
+        signature: u32,
+        types: &'static [ArgType],
+    },
+    /// The key of an argument.
+    Key,
+    /// A track.
+    Track,
+}
+
+impl Use {
+    /// Tells apart uses that may have the same text.
+    fn salt(self) -> u64 {
+        match self {
+            Use::Site {
+                site, signature, ..
+            } => ptr::from_ref(site).addr() as u64 ^ u64::from(signature) << 32,
+            Use::Key => 1,
+            Use::Track => 2,
+        }
+    }
+}
+
+/// A name; lives for ever.
+pub(crate) struct Name {
+    text: &'static [u8],
+    what: Use,
+    hash: u64,
+    /// Site id, key id or lane.
+    id: u32,
+    /// Generation of the process whose file holds the name.
+    published: AtomicU64,
+}
+
+/// Finds or makes a name; `None` past the cap, or without memory.
+pub(crate) fn find(what: Use, text: &[u8]) -> Option<&'static Name> {
+    let text = cut_name(text);
+    let salt = what.salt();
+    let hash = hash(text, salt);
+    let mut at = hash as usize % PLACES;
+    for _ in 0..PLACES {
+        let seen = TABLE[at].load(Ordering::Acquire);
+        // SAFETY: only `insert` stores here, pointers into the arena.
+        match unsafe { seen.as_ref() } {
+            Some(name) if name.hash == hash && name.text == text && name.what.salt() == salt => {
+                return Some(name);
+            }
+            Some(_) => at = (at + 1) % PLACES,
+            None => {
+                let name = insert(&TABLE[at], what, text, hash)?;
+                // Another thread may have put another name here: look at this place again.
+                if name.hash == hash && name.text == text && name.what.salt() == salt {
+                    return Some(name);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Puts a new name into an empty place; the name that stands there afterwards.
+#[cold]
+fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<&'static Name> {
+    if COUNT.load(Ordering::Relaxed) >= MAX_NAMES {
+        return None;
+    }
+    let id = match what {
+        Use::Site { .. } => site::new_id(),
+        Use::Key => NEXT_KEY.fetch_add(1, Ordering::Relaxed),
+        Use::Track => NEXT_LANE.fetch_add(1, Ordering::Relaxed),
+    };
+    if matches!(what, Use::Track) && id > u32::from(u16::MAX) {
+        NEXT_LANE.store(u32::from(u16::MAX) + 1, Ordering::Relaxed);
+        return None;
+    }
+    let name = Name {
+        text: arena::copy(text)?,
+        what,
+        hash,
+        id,
+        published: AtomicU64::new(0),
+    };
+    let name = ptr::from_ref(arena::place(name)?).cast_mut();
+    let there =
+        match place.compare_exchange(ptr::null_mut(), name, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                COUNT.fetch_add(1, Ordering::Relaxed);
+                name
+            }
+            Err(other) => other,
+        };
+    // SAFETY: both point into the arena.
+    unsafe { there.as_ref() }
+}
+
+impl Name {
+    /// Id of the name in `process`, whose file holds it when this returns.
+    #[inline]
+    pub(crate) fn id_in(&self, process: &Process) -> u32 {
+        if self.published.load(Ordering::Acquire) != process.generation {
+            self.publish(process);
+        }
+        self.id
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn publish(&self, process: &Process) {
+        let written = match self.what {
+            Use::Key => process.append(&Block::Key {
+                id: self.id,
+                key: self.text,
+            }),
+            Use::Track => process.append(&Block::Lane {
+                lane: self.id as u16,
+                kind: LaneKind::Track,
+                generation: 0,
+                start_ticks: 0,
+                device: 0,
+                stream: 0,
+                clock_domain: 0,
+                name: self.text,
+            }),
+            Use::Site { site, types, .. } => site.with_args(types, |args: &[Arg<'_>]| {
+                process.append(&Block::Site(SiteBlock {
+                    name: self.text,
+                    run_time: true,
+                    ..site.block(self.id, Args::List(args))
+                }))
+            }),
+        };
+        if !written {
+            process::count(DropCause::UnknownSite);
+        }
+        // Also after a failure: one try a process, or a full disk would cost a system call a record.
+        self.published.store(process.generation, Ordering::Release);
+    }
+}
+
+/// Multiply and fold, eight bytes at a time.
+fn hash(text: &[u8], salt: u64) -> u64 {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mix = |hash: u64, word: u64| {
+        let product = u128::from(hash ^ word) * u128::from(FACTOR);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let (words, tail) = text.as_chunks::<8>();
+    let start = mix(FACTOR ^ text.len() as u64, salt);
+    let hash = words
+        .iter()
+        .fold(start, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let mut last = [0u8; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    mix(hash, u64::from_le_bytes(last))
+}

@@ -1,0 +1,30 @@
+//! The file format of ringscope and its single-writer ring.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`layout`] | every byte of every file: FORMAT.md and its structures |
+//! | [`block`] | entries of process files: sites, lanes, owners, clock pairs |
+//! | [`payload`] | argument values |
+//! | [`ring`] | the writer's protocol, over any memory |
+//! | [`reader`] | the validating reader, over any memory |
+//! | [`map`] | mapped files |
+//! | [`mod@file`] | reading ring, segment, lock and process files by `pread` |
+//! | [`clock`] | counters and clock pairs |
+//! | [`setting`] | levels and sizes as people write them |
+//! | [`sys`] | system calls without allocation |
+//!
+//! Unsafe code stands in `sync`, `ring`, `map`, `clock` and `sys`.
+
+pub mod block;
+pub mod clock;
+#[cfg(not(loom))]
+pub mod file;
+pub mod layout;
+#[cfg(not(loom))]
+pub mod map;
+pub mod payload;
+pub mod reader;
+pub mod ring;
+pub mod setting;
+pub mod sync;
+pub mod sys;

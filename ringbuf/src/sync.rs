@@ -1,0 +1,97 @@
+//! The atomics of the ring protocol: the processor's, or loom's when built with `--cfg loom`.
+//!
+//! `ring.rs` and `reader.rs` are the same source over both, so what loom explores is what ships.
+
+#[cfg(not(loom))]
+pub use core::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(loom)]
+pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// Adds `n` to a word that only this thread (and signal handlers on it) writes, and returns the old value.
+///
+/// One instruction, so that a signal handler which reserves on the same thread falls before or after it, never
+/// inside. No `lock` prefix on x86-64: no other thread writes the word, and readers need no more than that
+/// the store is whole.
+#[inline(always)]
+pub(crate) fn add_unshared(word: &AtomicU64, n: u64) -> u64 {
+    #[cfg(all(not(loom), ringscope_mutant = "load_store_reserve"))]
+    {
+        let old = word.load(Ordering::Relaxed);
+        word.store(old.wrapping_add(n), Ordering::Relaxed);
+        old
+    }
+    #[cfg(all(
+        not(loom),
+        target_arch = "x86_64",
+        not(ringscope_mutant = "load_store_reserve")
+    ))]
+    {
+        let mut old = n;
+        // SAFETY: the operand is a valid, aligned u64 that lives behind the reference; xadd reads and writes
+        // just those eight bytes and the flags.
+        unsafe {
+            core::arch::asm!(
+                "xadd qword ptr [{word}], {old}",
+                word = in(reg) word.as_ptr(),
+                old = inout(reg) old,
+                options(nostack),
+            );
+        }
+        old
+    }
+    #[cfg(all(
+        any(loom, not(target_arch = "x86_64")),
+        not(all(not(loom), ringscope_mutant = "load_store_reserve"))
+    ))]
+    {
+        word.fetch_add(n, Ordering::Relaxed)
+    }
+}
+
+/// Replaces `current` by `new` in a word that only this thread writes; false when a signal handler was faster.
+#[inline(always)]
+pub(crate) fn replace_unshared(word: &AtomicU64, current: u64, new: u64) -> bool {
+    #[cfg(all(not(loom), target_arch = "x86_64"))]
+    {
+        let taken: u8;
+        // SAFETY: as above: one instruction on the eight bytes behind the reference.
+        unsafe {
+            core::arch::asm!(
+                "cmpxchg qword ptr [{word}], {new}",
+                "sete {taken}",
+                word = in(reg) word.as_ptr(),
+                new = in(reg) new,
+                taken = out(reg_byte) taken,
+                inout("rax") current => _,
+                options(nostack),
+            );
+        }
+        taken != 0
+    }
+    #[cfg(any(loom, not(target_arch = "x86_64")))]
+    {
+        word.compare_exchange(current, new, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+/// Sets bits in a word that only this thread writes, by one instruction.
+#[inline(always)]
+pub(crate) fn set_bits_unshared(word: &AtomicU64, bits: u64) {
+    #[cfg(all(not(loom), target_arch = "x86_64"))]
+    {
+        // SAFETY: as above.
+        unsafe {
+            core::arch::asm!(
+                "or qword ptr [{word}], {bits}",
+                word = in(reg) word.as_ptr(),
+                bits = in(reg) bits,
+                options(nostack),
+            );
+        }
+    }
+    #[cfg(any(loom, not(target_arch = "x86_64")))]
+    {
+        word.fetch_or(bits, Ordering::Relaxed);
+    }
+}
