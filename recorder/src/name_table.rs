@@ -86,6 +86,56 @@ pub(crate) fn find(what: Use, text: &[u8]) -> Option<&'static Name> {
     None
 }
 
+/// Literals by their address, the last one of each place: comparing addresses is faster than hashing text.
+static LITERALS: [AtomicPtr<Literal>; LITERAL_PLACES] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; LITERAL_PLACES];
+const LITERAL_PLACES: usize = 1024;
+
+struct Literal {
+    address: usize,
+    len: usize,
+    salt: u64,
+    name: &'static Name,
+}
+
+/// As [`find`], for text that stays where it is.
+#[inline]
+pub(crate) fn find_literal(what: Use, text: &'static str) -> Option<&'static Name> {
+    let (address, len, salt) = (text.as_ptr().addr(), text.len(), what.salt());
+    let place = &LITERALS[(address ^ (salt >> 4) as usize) % LITERAL_PLACES];
+    // SAFETY: only `remember` stores here, pointers into the arena.
+    match unsafe { place.load(Ordering::Acquire).as_ref() } {
+        Some(seen) if seen.address == address && seen.len == len && seen.salt == salt => {
+            Some(seen.name)
+        }
+        seen => remember(place, seen.is_none(), what, text),
+    }
+}
+
+/// Finds a literal by its text, and remembers its address where the place is free.
+#[cold]
+fn remember(
+    place: &AtomicPtr<Literal>,
+    is_free: bool,
+    what: Use,
+    text: &'static str,
+) -> Option<&'static Name> {
+    let name = find(what, text.as_bytes())?;
+    if is_free {
+        let literal = Literal {
+            address: text.as_ptr().addr(),
+            len: text.len(),
+            salt: what.salt(),
+            name,
+        };
+        place.store(
+            ptr::from_ref(arena::place(literal)?).cast_mut(),
+            Ordering::Release,
+        );
+    }
+    Some(name)
+}
+
 /// Puts a new name into an empty place; the name that stands there afterwards.
 #[cold]
 fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<&'static Name> {

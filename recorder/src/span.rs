@@ -44,7 +44,7 @@ impl Span {
     /// A guard that records nothing.
     #[doc(hidden)]
     #[inline(always)]
-    pub const fn disabled() -> Span {
+    pub fn disabled() -> Span {
         Span {
             ring: ptr::null(),
             start: 0,
@@ -119,9 +119,15 @@ impl Span {
         !self.ring.is_null()
     }
 
-    /// Ends the span at `end` ticks and gives up the ring; what [`Drop`] does.
-    #[inline(always)]
-    fn end(&mut self, ring: &'static ThreadRing, end: u64) {
+    /// Records the span. A function of its own, so that the check in [`Drop`] is inlined where nothing is recorded.
+    fn end(&mut self) {
+        // The clock first, so that the span does not contain its own recording.
+        let end = clock::ticks();
+        // SAFETY: not null, and rings live for ever.
+        let ring = unsafe { &*self.ring };
+        if !ring.is_ours() {
+            return process::count_in_child(DropCause::InheritedGuard);
+        }
         let payload = self.payload.get_mut();
         ring.record(span_words(self.site, self.lane, self.start, end), payload);
         close(ring, self.open_slot);
@@ -132,17 +138,8 @@ impl Span {
 impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.ring.is_null() {
-            return;
-        }
-        // The clock first, so that the span does not contain its own recording.
-        let end = clock::ticks();
-        // SAFETY: rings live for ever.
-        let ring = unsafe { &*self.ring };
-        if ring.is_ours() {
-            self.end(ring, end);
-        } else {
-            process::count_in_child(DropCause::InheritedGuard);
+        if !self.ring.is_null() {
+            self.end();
         }
     }
 }
@@ -217,7 +214,7 @@ impl Lap {
     /// A guard that records nothing.
     #[doc(hidden)]
     #[inline(always)]
-    pub const fn disabled(site: &'static Site) -> Lap {
+    pub fn disabled(site: &'static Site) -> Lap {
         Lap {
             site,
             span: Span::disabled(),
@@ -241,7 +238,7 @@ impl Lap {
             span_words(span.site, span.lane, span.start, now),
             span.payload.get_mut(),
         );
-        span.site = phase_id(self.site, name, ring);
+        span.site = self.site.phase_id(name, ring.process);
         span.start = now;
         if span.open_slot != NO_SLOT {
             ring.writer.reopen(
@@ -251,10 +248,4 @@ impl Lap {
             );
         }
     }
-}
-
-/// Id of a phase: of the lap's place in the program under the phase's name.
-#[inline]
-fn phase_id(site: &'static Site, name: &'static str, ring: &ThreadRing) -> u32 {
-    site.named_id::<()>(name.as_bytes(), ring.process)
 }

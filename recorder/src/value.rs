@@ -36,7 +36,8 @@ pub trait Value {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Out<'a> {
-    bytes: &'a mut [u8],
+    bytes: &'a mut [MaybeUninit<u8>],
+    /// Bytes written so far; all of them are initialised.
     len: usize,
     /// Bytes at the end that belong to the arguments after this one.
     reserved: usize,
@@ -44,7 +45,7 @@ pub struct Out<'a> {
 }
 
 impl<'a> Out<'a> {
-    fn new(bytes: &'a mut [u8]) -> Out<'a> {
+    fn new(bytes: &'a mut [MaybeUninit<u8>]) -> Out<'a> {
         Out {
             bytes,
             len: 0,
@@ -53,9 +54,18 @@ impl<'a> Out<'a> {
         }
     }
 
-    fn room(&mut self) -> &mut [u8] {
-        let end = self.bytes.len().saturating_sub(self.reserved).max(self.len);
-        &mut self.bytes[..end]
+    /// Up to `wanted` bytes behind what was written, zeroed; fewer where the room ends.
+    fn room(&mut self, wanted: usize) -> &mut [u8] {
+        let end = self
+            .bytes
+            .len()
+            .saturating_sub(self.reserved)
+            .min(self.len + wanted)
+            .max(self.len);
+        let room = &mut self.bytes[self.len..end];
+        room.fill(MaybeUninit::new(0));
+        // SAFETY: just filled in.
+        unsafe { room.assume_init_mut() }
     }
 
     /// The room kept free for the next value is now its own.
@@ -67,7 +77,7 @@ impl<'a> Out<'a> {
     fn fixed(&mut self, word: u64, len: usize) {
         match self.bytes.get_mut(self.len..self.len + len) {
             Some(place) => {
-                place.copy_from_slice(&word.to_le_bytes()[..len]);
+                place.write_copy_of_slice(&word.to_le_bytes()[..len]);
                 self.len += len;
             }
             None => self.cut = true,
@@ -75,10 +85,13 @@ impl<'a> Out<'a> {
     }
 
     fn text(&mut self, text: &[u8]) {
-        let len = self.len;
-        match put_text(self.room(), len, text) {
+        match put_text(
+            self.room(text.len().saturating_add(TEXT_FRAME).min(LONG_LEN)),
+            0,
+            text,
+        ) {
             Some((len, cut)) => {
-                self.len = len;
+                self.len += len;
                 self.cut |= cut;
             }
             None => self.cut = true,
@@ -87,17 +100,13 @@ impl<'a> Out<'a> {
 
     /// Formats text in place; what does not fit is counted, not kept.
     fn formatted(&mut self, text: fmt::Arguments<'_>) {
-        /// Length, and where a cut value has its full length behind it.
-        const FRAME: usize = 2 + 4;
-        let start = self.len;
-        let room = self.room();
-        let capacity = room.len().saturating_sub(start + FRAME).min(MAX_VALUE_LEN);
-        if room.len() < start + FRAME {
+        let room = self.room(LONG_LEN);
+        let Some(capacity) = room.len().checked_sub(TEXT_FRAME) else {
             self.cut = true;
             return;
-        }
+        };
         let mut sink = Sink {
-            bytes: &mut room[start + 2..start + 2 + capacity],
+            bytes: &mut room[2..2 + capacity.min(MAX_VALUE_LEN)],
             kept: 0,
             full_len: 0,
         };
@@ -105,9 +114,8 @@ impl<'a> Out<'a> {
         let _ = sink.write_fmt(text);
         let (kept, full_len) = (sink.kept, sink.full_len);
         let is_cut = kept < full_len;
-        room[start..start + 2]
-            .copy_from_slice(&(kept as u16 | u16::from(is_cut) << 15).to_le_bytes());
-        self.len = start + 2 + kept;
+        room[..2].copy_from_slice(&(kept as u16 | u16::from(is_cut) << 15).to_le_bytes());
+        self.len += 2 + kept;
         if is_cut {
             self.fixed(full_len.min(u32::MAX as usize) as u64, 4);
             self.cut = true;
@@ -267,6 +275,8 @@ impl Args for () {
     fn put(&self, _: &mut Out<'_>) {}
 }
 
+/// Length of a text, and where it is cut its full length behind it.
+const TEXT_FRAME: usize = 2 + 4;
 /// Bytes kept free for each argument that follows: a fixed value takes 8 at most, a text cut to nothing 6.
 const RESERVED_LEN: usize = 8;
 
@@ -322,23 +332,26 @@ pub(crate) struct Payload {
     len: u32,
     /// Number of the long buffer in use, plus one; 0 for none.
     long: u32,
-    long_bytes: *mut u8,
-    inline: [MaybeUninit<u8>; INLINE_LEN],
+    long_bytes: *mut MaybeUninit<u8>,
+    /// The payload where it fits; a payload of up to eight bytes that came from a word stands in `word` alone.
+    inline: MaybeUninit<[u8; INLINE_LEN]>,
 }
 
 impl Payload {
-    pub(crate) const fn empty() -> Payload {
+    #[inline(always)]
+    pub(crate) fn empty() -> Payload {
         Payload::of_word(0, 0)
     }
 
     #[inline(always)]
-    const fn of_word(word: u64, len: u32) -> Payload {
+    fn of_word(word: u64, len: u32) -> Payload {
+        let inline = MaybeUninit::uninit();
         Payload {
             word,
             len,
             long: 0,
             long_bytes: core::ptr::null_mut(),
-            inline: [MaybeUninit::uninit(); INLINE_LEN],
+            inline,
         }
     }
 
@@ -374,7 +387,7 @@ impl Payload {
         else {
             return false;
         };
-        (self.long, self.long_bytes) = (index + 1, bytes);
+        (self.long, self.long_bytes) = (index + 1, bytes.cast());
         let limit = LONG_LEN.min(ring.max_payload());
         let mut out = Out::new(&mut self.buffer()[..limit]);
         args.put(&mut out);
@@ -383,20 +396,21 @@ impl Payload {
         !cut
     }
 
-    fn buffer(&mut self) -> &mut [u8] {
+    #[inline(always)]
+    fn buffer(&mut self) -> &mut [MaybeUninit<u8>] {
         if self.long != 0 {
             // SAFETY: a long buffer of that length, taken for this payload alone.
             unsafe { core::slice::from_raw_parts_mut(self.long_bytes, LONG_LEN) }
         } else {
-            self.inline.fill(MaybeUninit::new(0));
-            // SAFETY: just filled in.
+            // SAFETY: any bytes are valid as uninitialised ones.
             unsafe { core::slice::from_raw_parts_mut(self.inline.as_mut_ptr().cast(), INLINE_LEN) }
         }
     }
 
+    #[inline(always)]
     fn bytes(&self) -> &[u8] {
         let start = if self.long != 0 {
-            self.long_bytes.cast_const()
+            self.long_bytes.cast_const().cast()
         } else {
             self.inline.as_ptr().cast()
         };
@@ -414,38 +428,27 @@ impl Payload {
         }
     }
 
-    /// Appends an argument that became known late; false when it does not fit.
+    /// Appends an argument that became known late; false when it had to be cut or does not fit.
     pub(crate) fn append<V: Value>(&mut self, key_id: u32, value: &V) -> bool {
-        let len = self.len as usize;
+        let (len, word) = (self.len as usize, self.word);
         if len <= 8 {
-            let word = self.word;
-            self.buffer()[..8].copy_from_slice(&word.to_le_bytes());
+            self.buffer()[..8].write_copy_of_slice(&word.to_le_bytes());
         }
         let mut out = Out {
             len,
-            ..Out::new(self.existing_buffer())
+            ..Out::new(self.buffer())
         };
         out.fixed(u64::from(key_id), 4);
         out.fixed(V::TYPE as u64, 1);
-        if out.cut {
-            return false;
-        }
+        let key_end = out.len;
         value.put(&mut out);
-        let (len, cut) = (out.len, out.cut);
-        if len > self.len as usize + 5 || V::FIXED_LEN.is_none() && !cut {
-            self.len = len as u32;
+        let (end, cut) = (out.len, out.cut);
+        // A key without a value would be read as damage: keep both or neither.
+        if end > key_end {
+            self.len = end as u32;
             self.word = first_word(self.bytes());
         }
         !cut
-    }
-
-    /// As `buffer`, keeping what it holds.
-    fn existing_buffer(&mut self) -> &mut [u8] {
-        if self.long != 0 {
-            return self.buffer();
-        }
-        // SAFETY: `buffer` filled all of it in when the first byte was written.
-        unsafe { core::slice::from_raw_parts_mut(self.inline.as_mut_ptr().cast(), INLINE_LEN) }
     }
 
     /// Gives the long buffer back.
@@ -459,9 +462,14 @@ impl Payload {
     }
 }
 
+#[inline(always)]
 fn first_word(bytes: &[u8]) -> u64 {
-    let mut word = [0u8; 8];
-    let len = bytes.len().min(8);
-    word[..len].copy_from_slice(&bytes[..len]);
-    u64::from_le_bytes(word)
+    match bytes.first_chunk::<8>() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => {
+            let mut word = [0u8; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        }
+    }
 }

@@ -221,6 +221,23 @@ pub fn read_open_slot(bytes: &[u8; OPEN_SLOT_LEN]) -> OpenState {
     })
 }
 
+/// Reads an open slot of a ring that may be written meanwhile, from three copies taken one after the other, an
+/// Acquire fence between each two; of `before` only key and start are looked at.
+///
+/// The words belong to the key when the key was there before they were copied, and nothing changed until after:
+/// anything else comes out as [`OpenState::Mixed`], not as a span that never was.
+pub fn settled_open_slot(
+    before: &[u8; OPEN_SLOT_LEN],
+    words: &[u8; OPEN_SLOT_LEN],
+    after: &[u8; OPEN_SLOT_LEN],
+) -> OpenState {
+    if before[..16] == words[..16] && words == after {
+        read_open_slot(words)
+    } else {
+        OpenState::Mixed
+    }
+}
+
 /// The lane in a w1 word built from a duration and a lane.
 pub fn pack_duration(duration: u64, lane: u16) -> u64 {
     duration | (lane as u64) << DURATION_BITS

@@ -190,21 +190,32 @@ impl Writer {
 
     /// Writes the continuations of a record, at `sequence` and after: `payload` in chunks of 28 bytes, the last one
     /// padded with zeros. To be called before the record itself is published, whose slot stands before them.
+    #[inline]
     pub fn publish_continuations(&self, sequence: u64, payload: &[u8]) {
-        for (at, chunk) in (sequence..).zip(payload.chunks(CONTINUATION_PAYLOAD)) {
-            let mut bytes = [0u8; 32];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            let word =
-                |i: usize| u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|b| bytes[i * 8 + b]));
-            self.publish(
-                at,
-                [word(0), word(1), word(2)],
-                Record::site_and_kind(word(3) as u32, Kind::Continuation),
-            );
+        let (whole, tail) = payload.as_chunks::<CONTINUATION_PAYLOAD>();
+        for (at, chunk) in (sequence..).zip(whole) {
+            self.publish_continuation(at, chunk);
+        }
+        if !tail.is_empty() {
+            let mut chunk = [0; CONTINUATION_PAYLOAD];
+            chunk[..tail.len()].copy_from_slice(tail);
+            self.publish_continuation(sequence + whole.len() as u64, &chunk);
         }
         let count = payload.len().div_ceil(CONTINUATION_PAYLOAD) as u64;
         // SAFETY: valid by the contract of `new`; single-writer by the type.
         add_unshared(unsafe { &*self.continuations }, count);
+    }
+
+    #[inline(always)]
+    fn publish_continuation(&self, sequence: u64, chunk: &[u8; CONTINUATION_PAYLOAD]) {
+        let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|i| chunk[at + i]));
+        let site = u32::from_le_bytes(core::array::from_fn(|i| chunk[24 + i]));
+        let words = [word(0), word(8), word(16)];
+        self.publish(
+            sequence,
+            words,
+            Record::site_and_kind(site, Kind::Continuation),
+        );
     }
 
     /// Takes a free open slot and shows `span` in it; the slot, or `None` when all are taken, and the start that
@@ -351,9 +362,13 @@ impl Writer {
 /// Stores bytes as little-endian words, the last one padded with zeros.
 #[inline(always)]
 fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
-    for (word, chunk) in words.iter().zip(bytes.chunks(8)) {
+    let (whole, tail) = bytes.as_chunks::<8>();
+    for (word, chunk) in words.iter().zip(whole) {
+        word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+    }
+    if let (false, Some(word)) = (tail.is_empty(), words.get(whole.len())) {
         let mut padded = [0u8; 8];
-        padded[..chunk.len()].copy_from_slice(chunk);
+        padded[..tail.len()].copy_from_slice(tail);
         word.store(u64::from_le_bytes(padded), Ordering::Relaxed);
     }
 }
