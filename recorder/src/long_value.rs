@@ -6,9 +6,12 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use ringscope_ringbuf::layout::MAX_VALUE_LEN;
 
 use crate::arena;
+use crate::value::PADDING;
 
 /// Bytes of a buffer: one value at its longest, and some room for the others.
 pub(crate) const LONG_LEN: usize = MAX_VALUE_LEN + 512;
+/// With the padding behind it.
+const BUFFER_LEN: usize = LONG_LEN + PADDING;
 const BUFFERS: u32 = 8;
 
 /// The buffers of one thread; their memory is mapped when the first one is needed.
@@ -26,11 +29,11 @@ impl LongValues {
         }
     }
 
-    /// A free buffer of [`LONG_LEN`] bytes and its number, or `None`.
+    /// A free buffer of [`LONG_LEN`] bytes, padding not counted, and its number, or `None`.
     pub(crate) fn take(&self) -> Option<(u32, *mut u8)> {
         let mut memory = self.memory.load(Ordering::Acquire);
         if memory.is_null() {
-            let new = arena::zeroed(LONG_LEN * BUFFERS as usize, 8)?;
+            let new = arena::zeroed(BUFFER_LEN * BUFFERS as usize, 8)?;
             // A handler may have been faster; then the new memory stays unused, once.
             let set =
                 self.memory
@@ -41,7 +44,7 @@ impl LongValues {
             let bit = 1 << index;
             self.taken.fetch_or(bit, Ordering::AcqRel) & bit == 0
         })?;
-        Some((index, memory.wrapping_add(index as usize * LONG_LEN)))
+        Some((index, memory.wrapping_add(index as usize * BUFFER_LEN)))
     }
 
     /// Gives a buffer back.

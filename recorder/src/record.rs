@@ -23,10 +23,20 @@ impl ThreadRing {
     /// Records something whose payload starts in w2.
     #[inline(always)]
     pub(crate) fn record(&self, words: Words, payload: &Payload) {
-        if words.duration > DURATION_MAX {
-            return self.record_long(words, payload);
+        if payload.is_word() && words.duration <= DURATION_MAX {
+            self.put_one(words, payload.word);
+        } else {
+            self.record_payload(words, payload);
         }
-        self.put(words, payload.word, payload.rest());
+    }
+
+    #[inline(never)]
+    fn record_payload(&self, words: Words, payload: &Payload) {
+        if words.duration > DURATION_MAX {
+            self.record_long(words, payload);
+        } else {
+            self.put(words, payload.word, payload.padded_rest());
+        }
     }
 
     /// Records a counter's value; all of the payload follows it.
@@ -59,21 +69,32 @@ impl ThreadRing {
         self.put(long, words.duration, &bytes[..8 + rest.len()]);
     }
 
+    /// A record without continuations.
+    #[inline(always)]
+    fn put_one(&self, words: Words, w2: u64) {
+        let sequence = self.writer.reserve(1);
+        if self.writer.has_room(sequence, 1) || self.make_room(sequence, 1) {
+            self.publish(sequence, words, w2);
+        }
+    }
+
+    /// A record with `rest` in continuations, which are written before it.
     #[inline(always)]
     fn put(&self, words: Words, w2: u64, rest: &[u8]) {
         let slot_count = 1 + rest.len().div_ceil(CONTINUATION_PAYLOAD) as u64;
         let sequence = self.writer.reserve(slot_count);
-        if !self.writer.has_room(sequence, slot_count) && !self.make_room(sequence, slot_count) {
-            return;
-        }
-        if !rest.is_empty() {
+        if self.writer.has_room(sequence, slot_count) || self.make_room(sequence, slot_count) {
             self.writer.publish_continuations(sequence + 1, rest);
+            self.publish(sequence, words, w2);
         }
+    }
+
+    /// Writes a record whose slot is reserved and free, and whose continuations are written.
+    #[inline(always)]
+    pub(crate) fn publish(&self, sequence: u64, words: Words, w2: u64) {
         let site_and_kind = Record::site_and_kind(words.site, words.kind);
-        self.writer.publish(
-            sequence,
-            [words.start, pack_duration(words.duration, words.lane), w2],
-            site_and_kind,
-        );
+        let w1 = pack_duration(words.duration, words.lane);
+        self.writer
+            .publish(sequence, [words.start, w1, w2], site_and_kind);
     }
 }

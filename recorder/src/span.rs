@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ptr;
 
-use ringscope_ringbuf::layout::{DropCause, Kind, Record};
+use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
 use ringscope_ringbuf::ring::OpenSpan;
 
 use crate::name_table::{self, Use};
@@ -119,11 +119,29 @@ impl Span {
         !self.ring.is_null()
     }
 
-    /// Records the span. A function of its own, so that the check in [`Drop`] is inlined where nothing is recorded.
+    /// Records the span. A function of its own, so that the check in [`Drop`] is inlined where nothing is recorded;
+    /// what is rare leaves it by its last call, so that it needs no stack.
     fn end(&mut self) {
         // The clock first, so that the span does not contain its own recording.
         let end = clock::ticks();
         // SAFETY: not null, and rings live for ever.
+        let ring = unsafe { &*self.ring };
+        let words = span_words(self.site, self.lane, self.start, end);
+        let payload = self.payload.get_mut();
+        if !ring.is_ours() || !payload.is_word() || words.duration > DURATION_MAX {
+            return self.end_rare(end);
+        }
+        let sequence = ring.writer.reserve(1);
+        if !ring.writer.has_room(sequence, 1) {
+            return self.end_without_room(end, sequence);
+        }
+        ring.publish(sequence, words, payload.word);
+        close(ring, self.open_slot);
+    }
+
+    #[inline(never)]
+    fn end_rare(&mut self, end: u64) {
+        // SAFETY: as in `end`.
         let ring = unsafe { &*self.ring };
         if !ring.is_ours() {
             return process::count_in_child(DropCause::InheritedGuard);
@@ -132,6 +150,18 @@ impl Span {
         ring.record(span_words(self.site, self.lane, self.start, end), payload);
         close(ring, self.open_slot);
         payload.release(ring);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_without_room(&mut self, end: u64, sequence: u64) {
+        // SAFETY: as in `end`.
+        let ring = unsafe { &*self.ring };
+        if ring.make_room(sequence, 1) {
+            let words = span_words(self.site, self.lane, self.start, end);
+            ring.publish(sequence, words, self.payload.get_mut().word);
+        }
+        close(ring, self.open_slot);
     }
 }
 

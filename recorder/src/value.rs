@@ -84,17 +84,24 @@ impl<'a> Out<'a> {
         }
     }
 
+    #[inline]
     fn text(&mut self, text: &[u8]) {
-        match put_text(
-            self.room(text.len().saturating_add(TEXT_FRAME).min(LONG_LEN)),
-            0,
-            text,
-        ) {
-            Some((len, cut)) => {
-                self.len += len;
-                self.cut |= cut;
-            }
-            None => self.cut = true,
+        let end = self.len + 2 + text.len();
+        if text.len() > MAX_VALUE_LEN || end + self.reserved > self.bytes.len() {
+            return self.cut_text(text);
+        }
+        let place = &mut self.bytes[self.len..end];
+        place[..2].write_copy_of_slice(&(text.len() as u16).to_le_bytes());
+        place[2..].write_copy_of_slice(text);
+        self.len = end;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cut_text(&mut self, text: &[u8]) {
+        self.cut = true;
+        if let Some((len, _)) = put_text(self.room(LONG_LEN), 0, text) {
+            self.len += len;
         }
     }
 
@@ -323,6 +330,8 @@ tuple_args! {
 
 /// Payload bytes that a guard holds itself: w2 and eight continuations.
 pub(crate) const INLINE_LEN: usize = 8 + 8 * CONTINUATION_PAYLOAD;
+/// Bytes kept behind a payload, so that its last continuation can be read whole.
+pub(crate) const PADDING: usize = CONTINUATION_PAYLOAD;
 
 /// Argument values between a span's entry and its end.
 #[derive(Debug)]
@@ -334,7 +343,7 @@ pub(crate) struct Payload {
     long: u32,
     long_bytes: *mut MaybeUninit<u8>,
     /// The payload where it fits; a payload of up to eight bytes that came from a word stands in `word` alone.
-    inline: MaybeUninit<[u8; INLINE_LEN]>,
+    inline: MaybeUninit<[u8; INLINE_LEN + PADDING]>,
 }
 
 impl Payload {
@@ -368,14 +377,9 @@ impl Payload {
 
     #[inline]
     fn encode<A: Args>(&mut self, args: &A, ring: Option<&ThreadRing>) {
-        let mut out = Out::new(self.buffer());
-        args.put(&mut out);
-        let (len, cut) = (out.len, out.cut);
-        self.len = len as u32;
-        if cut && !self.encode_long(args, ring) {
+        if self.put_all(args, INLINE_LEN) && !self.encode_long(args, ring) {
             process::count(DropCause::ValueCut);
         }
-        self.word = first_word(self.bytes());
     }
 
     /// Encodes into a long buffer; false when there is none, or the values are longer still.
@@ -388,55 +392,89 @@ impl Payload {
             return false;
         };
         (self.long, self.long_bytes) = (index + 1, bytes.cast());
-        let limit = LONG_LEN.min(ring.max_payload());
+        !self.put_all(args, LONG_LEN.min(ring.max_payload()))
+    }
+
+    /// Writes all values into the first `limit` bytes of the buffer; true when something was cut.
+    #[inline]
+    fn put_all<A: Args>(&mut self, args: &A, limit: usize) -> bool {
         let mut out = Out::new(&mut self.buffer()[..limit]);
         args.put(&mut out);
         let (len, cut) = (out.len, out.cut);
-        self.len = len as u32;
-        !cut
+        self.set_len(len);
+        cut
     }
 
+    /// `len` bytes of the buffer are the payload.
+    #[inline]
+    fn set_len(&mut self, len: usize) {
+        self.buffer()[len..len + PADDING].write_copy_of_slice(&[0; PADDING]);
+        self.len = len as u32;
+        // The padding makes eight bytes of a shorter payload.
+        self.word = u64::from_le_bytes(core::array::from_fn(|i| self.padded_bytes()[i]));
+    }
+
+    /// The payload's memory, padding included.
     #[inline(always)]
     fn buffer(&mut self) -> &mut [MaybeUninit<u8>] {
         if self.long != 0 {
             // SAFETY: a long buffer of that length, taken for this payload alone.
-            unsafe { core::slice::from_raw_parts_mut(self.long_bytes, LONG_LEN) }
+            unsafe { core::slice::from_raw_parts_mut(self.long_bytes, LONG_LEN + PADDING) }
         } else {
+            let start = self.inline.as_mut_ptr().cast();
             // SAFETY: any bytes are valid as uninitialised ones.
-            unsafe { core::slice::from_raw_parts_mut(self.inline.as_mut_ptr().cast(), INLINE_LEN) }
+            unsafe { core::slice::from_raw_parts_mut(start, INLINE_LEN + PADDING) }
         }
     }
 
+    /// The payload and its padding.
     #[inline(always)]
-    fn bytes(&self) -> &[u8] {
+    fn padded_bytes(&self) -> &[u8] {
         let start = if self.long != 0 {
             self.long_bytes.cast_const().cast()
         } else {
             self.inline.as_ptr().cast()
         };
-        // SAFETY: `len` bytes were written there; a payload that was made from a word is not asked.
-        unsafe { core::slice::from_raw_parts(start, self.len as usize) }
+        // SAFETY: `set_len` is called once the first bytes are written, and writes those behind them; a payload
+        // that was made from a word is not asked.
+        unsafe { core::slice::from_raw_parts(start, self.len as usize + PADDING) }
+    }
+
+    /// True when `word` is all of it.
+    #[inline(always)]
+    pub(crate) fn is_word(&self) -> bool {
+        self.len <= 8
     }
 
     /// The bytes behind w2.
     #[inline(always)]
     pub(crate) fn rest(&self) -> &[u8] {
-        if self.len <= 8 {
+        if self.is_word() {
             &[]
         } else {
-            &self.bytes()[8..]
+            &self.padded_bytes()[8..self.len as usize]
+        }
+    }
+
+    /// The bytes behind w2, zeros appended to a whole number of continuations.
+    #[inline(always)]
+    pub(crate) fn padded_rest(&self) -> &[u8] {
+        let rest_len = (self.len as usize).saturating_sub(8);
+        match rest_len.next_multiple_of(CONTINUATION_PAYLOAD) {
+            0 => &[],
+            padded_len => &self.padded_bytes()[8..8 + padded_len],
         }
     }
 
     /// Appends an argument that became known late; false when it had to be cut or does not fit.
     pub(crate) fn append<V: Value>(&mut self, key_id: u32, value: &V) -> bool {
-        let (len, word) = (self.len as usize, self.word);
+        let (len, word, limit) = (self.len as usize, self.word, self.buffer().len() - PADDING);
         if len <= 8 {
             self.buffer()[..8].write_copy_of_slice(&word.to_le_bytes());
         }
         let mut out = Out {
             len,
-            ..Out::new(self.buffer())
+            ..Out::new(&mut self.buffer()[..limit])
         };
         out.fixed(u64::from(key_id), 4);
         out.fixed(V::TYPE as u64, 1);
@@ -445,8 +483,7 @@ impl Payload {
         let (end, cut) = (out.len, out.cut);
         // A key without a value would be read as damage: keep both or neither.
         if end > key_end {
-            self.len = end as u32;
-            self.word = first_word(self.bytes());
+            self.set_len(end);
         }
         !cut
     }
@@ -458,18 +495,6 @@ impl Payload {
             ring.long_values.give(self.long - 1);
             self.long = 0;
             self.len = 0;
-        }
-    }
-}
-
-#[inline(always)]
-fn first_word(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk::<8>() {
-        Some(word) => u64::from_le_bytes(*word),
-        None => {
-            let mut word = [0u8; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            u64::from_le_bytes(word)
         }
     }
 }

@@ -159,7 +159,7 @@ pub fn recover_by_stamps(slots: &[Record], capacity_log2: u32) -> (u64, Vec<Reco
         &slots[split..]
     };
     let mut records: Vec<Record> = older.iter().map(|r| keep(r, previous)).collect();
-    let first = base + split as u64 - records.len() as u64;
+    let first = base - records.len() as u64;
     records.extend(slots[..split].iter().map(|r| keep(r, newest)));
     (first, records)
 }

@@ -367,9 +367,20 @@ fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
         word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
     }
     if let (false, Some(word)) = (tail.is_empty(), words.get(whole.len())) {
-        let mut padded = [0u8; 8];
-        padded[..tail.len()].copy_from_slice(tail);
-        word.store(u64::from_le_bytes(padded), Ordering::Relaxed);
+        word.store(tail_word(bytes, tail), Ordering::Relaxed);
+    }
+}
+
+/// The bytes of `tail` (fewer than eight), with which `bytes` ends, as a word.
+#[inline(always)]
+fn tail_word(bytes: &[u8], tail: &[u8]) -> u64 {
+    match bytes.last_chunk::<8>() {
+        // One load that overlaps the word before is faster than a copy of unknown length.
+        Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * tail.len()),
+        None => tail
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 
