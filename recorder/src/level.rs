@@ -59,6 +59,12 @@ pub(crate) fn generation() -> u64 {
     CANARY.word.load(Ordering::Relaxed)
 }
 
+/// The level word itself, for code that reads it inline.
+#[cfg(feature = "c-abi")]
+pub(crate) fn level_word() -> &'static AtomicU64 {
+    &LEVEL.word
+}
+
 /// The generation word itself, for the set-up's state machine.
 pub(crate) fn generation_word() -> &'static AtomicU64 {
     &CANARY.word

@@ -18,6 +18,9 @@
 //! and `process.rs` are the cold paths behind it.
 
 mod arena;
+#[cfg(feature = "c-abi")]
+#[doc(hidden)]
+pub mod c_abi;
 mod clock;
 mod config;
 mod event;

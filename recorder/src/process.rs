@@ -59,6 +59,8 @@ pub(crate) struct Process {
     pub(crate) spilled_bytes: AtomicU64,
     /// Number of the next ring.
     pub(crate) next_ring: AtomicU32,
+    /// A ring was made smaller than wished, or not at all, and `RINGSCOPE_LOG` was told.
+    pub(crate) told_of_small_ring: AtomicBool,
     path: Path,
     inode: u64,
     /// Where the next block goes.
@@ -285,7 +287,7 @@ extern "C" fn at_end() {
 }
 
 /// One line on standard error, for `RINGSCOPE_LOG=stderr`.
-fn log(text: fmt::Arguments<'_>) {
+pub(crate) fn log(text: fmt::Arguments<'_>) {
     let mut line = Path::new();
     // Writing to a path can't fail; a longer line is cut.
     let _ = writeln!(line, "ringscope: pid {}: {text}", sys::process_id());
@@ -365,6 +367,7 @@ impl Process {
             budget: AtomicU64::new(place::ring_budget(&config.run)),
             spilled_bytes: AtomicU64::new(0),
             next_ring: AtomicU32::new(0),
+            told_of_small_ring: AtomicBool::new(false),
             config,
             path,
             inode,

@@ -80,7 +80,7 @@ impl ThreadRing {
 
     /// A record with `rest` in continuations, which are written before it.
     #[inline(always)]
-    fn put(&self, words: Words, w2: u64, rest: &[u8]) {
+    pub(crate) fn put(&self, words: Words, w2: u64, rest: &[u8]) {
         let slot_count = 1 + rest.len().div_ceil(CONTINUATION_PAYLOAD) as u64;
         let sequence = self.writer.reserve(slot_count);
         if self.writer.has_room(sequence, slot_count) || self.make_room(sequence, slot_count) {

@@ -79,6 +79,24 @@ impl Site {
         }
     }
 
+    /// As [`Site::id`], for types that are known at run time only.
+    #[cfg(feature = "c-abi")]
+    pub(crate) fn id_of_types(
+        &'static self,
+        types: &'static [ArgType],
+        process: &Process,
+    ) -> u32 {
+        let (word, signature) = (
+            self.word.load(Ordering::Acquire),
+            crate::value::signature(types),
+        );
+        if (word >> 32) as u32 == signature {
+            word as u32
+        } else {
+            self.register(signature, types, process)
+        }
+    }
+
     /// Id for records of this place under another name, made at run time.
     pub(crate) fn named_id<A: Args>(&'static self, name: &[u8], process: &Process) -> u32 {
         let what = Use::Site {

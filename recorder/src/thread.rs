@@ -139,6 +139,7 @@ fn create(process: &'static Process) -> Option<&'static ThreadRing> {
         wished_log2,
         errno: outcome.as_ref().err().copied().unwrap_or(0),
     });
+    tell_of_small_ring(process, &outcome, wished_log2);
     let ring = outcome.ok()?;
     let (memory, log2) = (ring.memory(), ring.capacity_log2());
     // SAFETY: the ring is mapped for ever, with as many open slots as its header says, and this is its only writer:
@@ -156,6 +157,31 @@ fn create(process: &'static Process) -> Option<&'static ThreadRing> {
         tid: AtomicU32::new(0),
     };
     arena::place(ring)
+}
+
+/// Says once a process, where a log is wished, that rings are smaller than wished or could not be made.
+fn tell_of_small_ring(process: &Process, outcome: &Result<MappedRing, i32>, wished_log2: u32) {
+    let kib = |log2: u32| (RECORD_LEN << log2) >> 10;
+    let got_log2 = outcome.as_ref().map_or(0, MappedRing::capacity_log2);
+    if !process.config.log
+        || got_log2 >= wished_log2
+        || process.told_of_small_ring.swap(true, Ordering::Relaxed)
+    {
+        return;
+    }
+    match outcome {
+        Ok(_) => process::log(format_args!(
+            "smaller rings: {}: {} KiB instead of {} KiB for lack of space",
+            process.config.run,
+            kib(got_log2),
+            kib(wished_log2)
+        )),
+        Err(errno) => process::log(format_args!(
+            "no ring: {}: {}",
+            process.config.run,
+            std::io::Error::from_raw_os_error(*errno)
+        )),
+    }
 }
 
 fn map_ring(process: &Process, index: u32, wished_log2: u32) -> Result<MappedRing, i32> {
@@ -237,14 +263,14 @@ struct AtEnd;
 impl Drop for AtEnd {
     fn drop(&mut self) {
         let Some(ring) = existing() else {
-            RING.set(CLOSED);
+            close_thread();
             return;
         };
         if ring.tid() == ring.process.pid {
             // The main thread ends with the process, whose exit handlers may still record.
             return;
         }
-        RING.set(CLOSED);
+        close_thread();
         ring.process.append(&Block::ThreadEnd {
             ring_index: ring.index,
             tid: ring.tid(),
@@ -256,6 +282,13 @@ impl Drop for AtEnd {
             ring.process.pool.give(ring);
         }
     }
+}
+
+/// The thread gets no ring any more.
+fn close_thread() {
+    RING.set(CLOSED);
+    #[cfg(feature = "c-abi")]
+    crate::c_abi::tell_thread_end();
 }
 
 /// Names the calling thread in traces; the default is the name the kernel has for it (15 bytes).

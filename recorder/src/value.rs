@@ -261,7 +261,7 @@ pub trait Args {
 }
 
 /// FNV-1a over the types, with the lowest bit set.
-const fn signature(types: &[ArgType]) -> u32 {
+pub(crate) const fn signature(types: &[ArgType]) -> u32 {
     let mut hash = 0x811C_9DC5u32;
     let mut i = 0;
     while i < types.len() {

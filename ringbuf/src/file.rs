@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::layout::*;
-use crate::reader::{Head, OpenState, Source, read_open_slot};
+use crate::reader::{Head, OpenState, Source, settled_open_slot};
+use crate::sync::{Ordering, fence};
 
 /// Kind of a file of a run, as its name's ending says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -569,35 +570,32 @@ impl RingFile {
         })
     }
 
-    /// The open slots as they are now: index and state of each that is not free. Read twice and compared, so that
-    /// a slot which changed meanwhile comes out as mixed, not as a span that never was.
+    /// The open slots as they are now: index and state of each that is not free; see [`settled_open_slot`].
     ///
     /// # Errors
     ///
     /// When they can't be read.
     pub fn open_slots(&self) -> Result<Vec<(u32, OpenState)>, FileError> {
-        let count = self.header.open_slot_count.get() as usize;
-        let mut once = vec![0; count * OPEN_SLOT_LEN];
-        let mut again = vec![0; count * OPEN_SLOT_LEN];
-        self.file
-            .read_at(RING_OPEN_SLOTS_OFFSET as u64, &mut once)?;
-        self.file
-            .read_at(RING_OPEN_SLOTS_OFFSET as u64, &mut again)?;
-        let (once, _) = once.as_chunks::<OPEN_SLOT_LEN>();
-        let (again, _) = again.as_chunks::<OPEN_SLOT_LEN>();
+        let before = self.copy_open_slots()?;
+        fence(Ordering::Acquire);
+        let words = self.copy_open_slots()?;
+        fence(Ordering::Acquire);
+        let after = self.copy_open_slots()?;
         let states = (0..)
-            .zip(once.iter().zip(again))
-            .map(|(index, (once, again))| {
-                let state = if once[..16] == again[..16] {
-                    read_open_slot(again)
-                } else {
-                    OpenState::Mixed
-                };
-                (index, state)
+            .zip(before.iter().zip(words.iter().zip(&after)))
+            .map(|(index, (before, (words, after)))| {
+                (index, settled_open_slot(before, words, after))
             });
         Ok(states
             .filter(|(_, state)| *state != OpenState::Free)
             .collect())
+    }
+
+    fn copy_open_slots(&self) -> Result<Vec<[u8; OPEN_SLOT_LEN]>, FileError> {
+        let mut slots = vec![[0; OPEN_SLOT_LEN]; self.header.open_slot_count.get() as usize];
+        self.file
+            .read_at(RING_OPEN_SLOTS_OFFSET as u64, slots.as_flattened_mut())?;
+        Ok(slots)
     }
 
     /// Fills `out` with the records in slots from `first_slot`; slots that a truncated file lacks come out as zeros.

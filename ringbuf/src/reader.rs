@@ -63,8 +63,9 @@ impl Head {
 /// sequences they are: `wanted` cut to what is reserved and not overwritten. Slots that are not published, or were
 /// overwritten while being copied, come out as zeros.
 ///
-/// Correct while the writer goes on: a record counts when its stamp was there before its payload was copied, and
-/// its slot was not reserved again until after.
+/// Correct while the writer goes on: a record counts when its stamp was there before its payload was copied, still
+/// stood there after, and its slot was not reserved again meanwhile. (A slot is stored to without a new reservation when
+/// a signal handler lapped the record that it interrupted.)
 ///
 /// # Errors
 ///
@@ -81,20 +82,27 @@ pub fn copy_published<S: Source>(
     let end = wanted.end.min(before).max(first);
     let len = (end - first) as usize;
 
-    let mut early = vec![Record::default(); len];
-    copy_range(source, first, capacity, &mut early)?;
+    let mut stamps = vec![Record::default(); len];
+    copy_range(source, first, capacity, &mut stamps)?;
     // Pairs with the stamp's Release store: the second copy sees the payload of every stamp in the first.
     fence(Ordering::Acquire);
     out.clear();
     out.resize(len, Record::default());
     copy_range(source, first, capacity, out)?;
-    // Pairs with the writer's fence before its payload: who copied a byte of the next lap sees its reservation.
+    for (sequence, (seen, record)) in (first..).zip(stamps.iter().zip(out.iter_mut())) {
+        if !seen.is_stamped(sequence, capacity_log2) {
+            *record = Record::default();
+        }
+    }
+    // Pairs with the writer's fence before its payload: who copied a word of another record in the slot sees the
+    // reservation of it and, in the third copy, the zero stamp before it or a later stamp.
     fence(Ordering::Acquire);
+    copy_range(source, first, capacity, &mut stamps)?;
     let after = Head::from(source.head()?).sequence;
 
-    for (sequence, (seen, record)) in (first..).zip(early.iter().zip(out.iter_mut())) {
+    for (sequence, (late, record)) in (first..).zip(stamps.iter().zip(out.iter_mut())) {
         let published =
-            seen.is_stamped(sequence, capacity_log2) && record.is_stamped(sequence, capacity_log2);
+            late.is_stamped(sequence, capacity_log2) && record.is_stamped(sequence, capacity_log2);
         let overwritten = sequence + capacity < after;
         if !published || overwritten {
             *record = Record::default();

@@ -69,6 +69,28 @@ mod abi {
     const _: () = assert!(offset_of!(Writer, open_free) == 64);
 }
 
+/// Name, offset and length in bytes of every field that C code reads inline: the C header is checked against them.
+#[cfg(not(loom))]
+pub const WRITER_FIELDS: [(&str, usize, usize); 10] = {
+    use core::mem::offset_of;
+    [
+        ("generation", offset_of!(Writer, generation), 8),
+        ("head", offset_of!(Writer, head), 8),
+        ("slots", offset_of!(Writer, slots), 8),
+        ("slot_mask", offset_of!(Writer, slot_mask), 8),
+        ("limit", offset_of!(Writer, limit), 8),
+        ("capacity_log2", offset_of!(Writer, capacity_log2), 4),
+        ("open_slot_count", offset_of!(Writer, open_slot_count), 4),
+        ("open_slots", offset_of!(Writer, open_slots), 8),
+        ("continuations", offset_of!(Writer, continuations), 8),
+        (
+            "open_free",
+            offset_of!(Writer, open_free),
+            8 * OPEN_FREE_WORDS,
+        ),
+    ]
+};
+
 /// What an open slot shows; `payload` is what follows w2, cut to [`OPEN_SLOT_PAYLOAD`] bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenSpan<'a> {
@@ -226,6 +248,9 @@ impl Writer {
             return (None, clock());
         };
         let slot = self.open_slot(index);
+        // Pairs with the fence after a reader's copy of the words: who sees one of the stores below sees that the
+        // span before it is closed.
+        fence(Ordering::Release);
         slot[2].store(span.w2, Ordering::Relaxed);
         let payload = &span.payload[..span.payload.len().min(OPEN_SLOT_PAYLOAD)];
         slot[3].store(
@@ -299,6 +324,11 @@ impl Writer {
                 return Some(free.trailing_zeros());
             }
         }
+    }
+
+    /// Takes a free open slot where the first ones are all taken; C code looks at those itself.
+    pub fn take_any_open_slot(&self) -> Option<u32> {
+        self.take_open_slot_slow()
     }
 
     #[cold]
