@@ -81,11 +81,7 @@ impl Site {
 
     /// As [`Site::id`], for types that are known at run time only.
     #[cfg(feature = "c-abi")]
-    pub(crate) fn id_of_types(
-        &'static self,
-        types: &'static [ArgType],
-        process: &Process,
-    ) -> u32 {
+    pub(crate) fn id_of_types(&'static self, types: &'static [ArgType], process: &Process) -> u32 {
         let (word, signature) = (
             self.word.load(Ordering::Acquire),
             crate::value::signature(types),

@@ -61,9 +61,9 @@ pub struct FileName {
 }
 
 impl FileName {
-    /// Reads a file name; `None` for names of other programs.
-    pub fn parse(name: &str) -> Option<FileName> {
-        let (stem, extension) = name.split_once('.')?;
+    /// Reads a file name; `None` for names of other programs, and for other spellings of a name than `Display`'s.
+    pub fn parse(text: &str) -> Option<FileName> {
+        let (stem, extension) = text.split_once('.')?;
         use FileKind::*;
         let kind = [Process, Lock, Ring, Drain, Spill, Off]
             .into_iter()
@@ -82,7 +82,7 @@ impl FileName {
             index,
             kind,
         };
-        parts.next().is_none().then_some(name)
+        (name.to_string() == text).then_some(name)
     }
 }
 
@@ -581,11 +581,9 @@ impl RingFile {
         let words = self.copy_open_slots()?;
         fence(Ordering::Acquire);
         let after = self.copy_open_slots()?;
-        let states = (0..)
-            .zip(before.iter().zip(words.iter().zip(&after)))
-            .map(|(index, (before, (words, after)))| {
-                (index, settled_open_slot(before, words, after))
-            });
+        let states = (0..).zip(before.iter().zip(words.iter().zip(&after))).map(
+            |(index, (before, (words, after)))| (index, settled_open_slot(before, words, after)),
+        );
         Ok(states
             .filter(|(_, state)| *state != OpenState::Free)
             .collect())
@@ -690,7 +688,25 @@ impl SegmentFile {
         let file = RunFile::open(path)?;
         let mut bytes = [0; SEGMENTS_HEADER_LEN];
         file.read_at(0, &mut bytes)?;
-        file.check_start(&bytes, SEGMENTS_MAGIC)?;
+        let start = file.check_start(&bytes, SEGMENTS_MAGIC)?;
+        for (offset, what, expected, found) in [
+            (
+                10,
+                "record length",
+                RECORD_LEN as u32,
+                start.record_len.get().into(),
+            ),
+            (
+                12,
+                "header length",
+                SEGMENTS_HEADER_LEN as u32,
+                start.header_len.get(),
+            ),
+        ] {
+            if found != expected {
+                return Err(file.unexpected(offset, what, expected, found));
+            }
+        }
         let header = SegmentsHeader::read_from_bytes(&bytes).map_err(|_| {
             file.unexpected(0, "segment file header", SEGMENTS_HEADER_LEN, bytes.len())
         })?;

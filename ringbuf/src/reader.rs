@@ -138,21 +138,32 @@ pub fn recover_by_stamps(slots: &[Record], capacity_log2: u32) -> (u64, Vec<Reco
     let lap_of = |record: &Record| {
         (record.w[3] & STAMP_VALID != 0).then_some((record.w[3] >> STAMP_SHIFT) & LAP_MASK)
     };
-    // In a sound ring slots 0..k carry lap L and the rest lap L-1: the lap of the first published slot is the newest.
-    let Some(newest) = slots.iter().find_map(lap_of) else {
+    let mut laps: Vec<u64> = slots.iter().filter_map(lap_of).collect();
+    laps.sort_unstable();
+    let Some(common) = laps.chunk_by(|a, b| a == b).max_by_key(|same| same.len()) else {
         return (0, Vec::new());
     };
+    // In a sound ring slots 0..k carry lap L and the rest lap L-1; an unpublished slot may carry an older one.
+    let split_of = |lap| {
+        slots
+            .iter()
+            .rposition(|r| lap_of(r) == Some(lap))
+            .map_or(0, |last| last + 1)
+    };
+    let agreeing = |lap: &u64| {
+        let (low, high) = slots.split_at(split_of(*lap));
+        let previous = lap.wrapping_sub(1) & LAP_MASK;
+        low.iter().filter(|r| lap_of(r) == Some(*lap)).count()
+            + high.iter().filter(|r| lap_of(r) == Some(previous)).count()
+    };
+    let candidates = [(common[0] + 1) & LAP_MASK, common[0]];
+    let newest = candidates
+        .into_iter()
+        .max_by_key(agreeing)
+        .unwrap_or(common[0]);
     let previous = newest.wrapping_sub(1) & LAP_MASK;
     let capacity = slots.len();
-    let split = slots
-        .iter()
-        .position(|r| lap_of(r) == Some(previous))
-        .unwrap_or_else(|| {
-            slots
-                .iter()
-                .rposition(|r| lap_of(r) == Some(newest))
-                .map_or(0, |last| last + 1)
-        });
+    let split = split_of(newest);
     let base = newest * capacity as u64;
     let keep = |record: &Record, lap: u64| {
         if lap_of(record) == Some(lap) {

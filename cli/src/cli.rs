@@ -1,0 +1,407 @@
+//! The command line. A doc comment here is the help that people read.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ringscope_decode::TimeBound;
+
+use crate::level::LevelSet;
+use crate::size::Size;
+use crate::span_of_time::SpanOfTime;
+
+const TOP_EXAMPLES: &str = "\
+Start here:
+  ringscope record -o trace.json -- ./my_program --its-options
+  then drop trace.json into https://ui.perfetto.dev
+
+A RUN is a run directory, a directory of runs, or the id of a process that recorded; without one the
+newest run is taken.
+
+Exit status: 0 good; 1 failed, with one line `ringscope: what: where: why`; 2 wrong usage; 3 decoded
+with losses or damage under --strict. `record` gives the status of the program it ran.";
+
+/// Record what a program does, nanosecond by nanosecond, and look at it afterwards.
+#[derive(Debug, Parser)]
+#[command(name = "ringscope", version, after_help = TOP_EXAMPLES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program, record it and its children, decode what they recorded
+    Record(RecordArgs),
+    /// Turn runs into a trace (Chrome trace JSON)
+    Decode(DecodeArgs),
+    /// Table of how often and how long, by name, thread, process or argument
+    Stats(StatsArgs),
+    /// What each process and thread was doing last, also after a crash
+    Inspect(InspectArgs),
+    /// List the runs
+    Ls(LsArgs),
+    /// Remove the runs that no process belongs to any more
+    Gc(GcArgs),
+    /// Switch recording in the running processes of a run
+    Level(LevelArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them into a directory
+    Man(ManArgs),
+}
+
+const RECORD_EXAMPLES: &str = "\
+Examples:
+  ringscope record -- ./server --port 8000             everything, into trace.json
+  ringscope record -o t-%p.json -- python3 train.py    trace named by process id
+  ringscope record --mode flight -- ./server           only the newest records of each thread
+  ringscope record --delay 10s --duration 5s -- ./job  five seconds, after ten of warming up
+  ringscope record --level off -- ./server             armed: `ringscope level RUN e2e` switches it on
+
+The program keeps its standard input and output, its signals and its exit status; the summary goes to
+standard error. Ctrl-C reaches the program; once it has ended, another Ctrl-C skips decoding.";
+
+/// Arguments of `record`.
+#[derive(Debug, Args)]
+#[command(after_help = RECORD_EXAMPLES)]
+pub(crate) struct RecordArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) afterwards: AfterwardsArgs,
+    /// Program to run, with its arguments
+    #[arg(
+        help_heading = "Arguments",
+        value_name = "CMD",
+        required = true,
+        trailing_var_arg = true
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Where a recording goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where the records go")]
+pub(crate) struct PlaceArgs {
+    /// Directory for the run's directory [default: $RINGSCOPE_DIR, else /dev/shm/ringscope-UID, else
+    /// $TMPDIR/ringscope-UID]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Record on a network or copy-on-write file system too, where a full disk can kill the program
+    #[arg(long)]
+    pub(crate) force_dir: bool,
+}
+
+/// What is recorded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is recorded")]
+pub(crate) struct CaptureArgs {
+    /// Levels: a list of e2e, kernel, verbose (all of them), or off [default: $RINGSCOPE_LEVEL, else
+    /// e2e,kernel]
+    #[arg(long, value_name = "LEVELS")]
+    pub(crate) level: Option<LevelSet>,
+    /// Keep all records, or the newest of each thread [default: $RINGSCOPE_MODE, else full]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) mode: Option<Mode>,
+    /// Bytes of records in each thread's ring [default: $RINGSCOPE_RING_SIZE, else 1MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) ring_size: Option<Size>,
+    /// Bytes that the whole run may take [default: $RINGSCOPE_MAX_SIZE, else 4GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_size: Option<Size>,
+    /// Start recording this long after the program's start; a number alone means seconds
+    #[arg(long, value_name = "TIME")]
+    pub(crate) delay: Option<SpanOfTime>,
+    /// Stop recording after this long (the program goes on)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) duration: Option<SpanOfTime>,
+}
+
+/// What happens after a recording.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Afterwards")]
+pub(crate) struct AfterwardsArgs {
+    /// Trace to write; %p is the program's process id, %h the host, - standard output
+    #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
+    pub(crate) output: PathBuf,
+    /// Do not decode; leave the run for `ringscope decode`
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) no_decode: bool,
+    /// Keep the run's directory after decoding too
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// Capture mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Keep all records
+    Full,
+    /// Keep the newest records of each thread
+    Flight,
+}
+
+/// Which part of the records is looked at.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Which records")]
+pub(crate) struct FilterArgs {
+    /// From this time: 12.5s after the run's start, -10s before its end, or RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) from: Option<TimeBound>,
+    /// Up to this time, written as for --from
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) to: Option<TimeBound>,
+    /// Names that match; '!GLOB' excludes. May be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) name: Vec<String>,
+    /// Category. May be repeated
+    #[arg(long, value_name = "CATEGORY")]
+    pub(crate) cat: Vec<String>,
+    /// Levels: a list of e2e, kernel, verbose
+    #[arg(long, value_name = "LEVELS")]
+    pub(crate) level: Option<LevelSet>,
+    /// Process. May be repeated
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Vec<u32>,
+    /// Thread. May be repeated
+    #[arg(long, value_name = "TID")]
+    pub(crate) tid: Vec<u32>,
+    /// Spans that took at least this long, such as 100us
+    #[arg(long, value_name = "TIME")]
+    pub(crate) min_duration: Option<SpanOfTime>,
+}
+
+/// How decoding goes about it.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Decoding")]
+pub(crate) struct EffortArgs {
+    /// Threads that decode [default: all processors]
+    #[arg(short = 'j', long, value_name = "THREADS")]
+    pub(crate) jobs: Option<usize>,
+    /// Exit with 3 when records were lost or files are damaged
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+const DECODE_EXAMPLES: &str = "\
+Examples:
+  ringscope decode                                   newest run, into trace.json
+  ringscope decode RUN -o - --name 'worker.*' | jq   what matches, to standard output
+  ringscope decode --from -10s --strict              the last ten seconds; losses make it exit with 3
+  ringscope decode 4711 -o trace-%h-%p.json          the newest run that process 4711 belongs to";
+
+/// Arguments of `decode`.
+#[derive(Debug, Args)]
+#[command(after_help = DECODE_EXAMPLES)]
+pub(crate) struct DecodeArgs {
+    /// Run directory, directory of runs, or process id [default: the newest run]
+    #[arg(value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Trace to write; %p is the process id, %h the host, - standard output
+    #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
+    pub(crate) output: PathBuf,
+    /// Order of the events in the file
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = OrderName::Time)]
+    pub(crate) order: OrderName,
+    /// What time stamps count from
+    #[arg(long, value_name = "BASE", value_enum, default_value_t = TimeBaseName::Run)]
+    pub(crate) time_base: TimeBaseName,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    #[command(flatten)]
+    pub(crate) effort: EffortArgs,
+}
+
+/// Order of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OrderName {
+    /// By time over all lanes
+    Time,
+    /// Lane by lane
+    Lane,
+}
+
+/// What time stamps count from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TimeBaseName {
+    /// The run's start
+    Run,
+    /// The machine's CLOCK_MONOTONIC
+    Monotonic,
+    /// 1970
+    Epoch,
+}
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  ringscope stats                                    newest run, by name, longest total first
+  ringscope stats --by arg:batch_size --name decode  one row per value of an argument
+  ringscope stats --gaps decode_step --skip-first 2  time between the steps, warm-up left out
+  ringscope stats --json | jq '.[0]'
+
+total, self, mean, p50, p90, p99 and max are times of a span; self leaves out what its inner spans took.
+share is of the time from first to last record. Percentiles are exact.";
+
+/// Arguments of `stats`.
+#[derive(Debug, Args)]
+#[command(after_help = STATS_EXAMPLES)]
+pub(crate) struct StatsArgs {
+    /// Run directory, directory of runs, or process id [default: the newest run]
+    #[arg(value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// What a row stands for: name, cat, process, thread, lane, or arg:KEY
+    #[arg(long, value_name = "WHAT", default_value = "name")]
+    pub(crate) by: ByName,
+    /// Order of the rows
+    #[arg(long, value_name = "COLUMN", value_enum, default_value_t = SortName::Total)]
+    pub(crate) sort: SortName,
+    /// Measure the gaps between spans of this name instead of the spans
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gaps: Option<String>,
+    /// Leave out the first N spans of each row
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) skip_first: usize,
+    /// JSON: an array of objects, times in nanoseconds
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) json: bool,
+    /// Comma-separated values, times in nanoseconds
+    #[arg(long)]
+    pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    #[command(flatten)]
+    pub(crate) effort: EffortArgs,
+}
+
+/// What a row of `stats` stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ByName(pub(crate) ringscope_decode::stats::By);
+
+impl std::str::FromStr for ByName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ByName, String> {
+        use ringscope_decode::stats::By;
+        Ok(ByName(match text {
+            "name" => By::Name,
+            "cat" => By::Cat,
+            "process" => By::Process,
+            "thread" => By::Thread,
+            "lane" => By::Lane,
+            _ => match text.strip_prefix("arg:").filter(|key| !key.is_empty()) {
+                Some(key) => By::Arg(key.to_owned()),
+                None => {
+                    return Err("expected name, cat, process, thread, lane, or arg:KEY".to_owned());
+                }
+            },
+        }))
+    }
+}
+
+/// Column that `stats` sorts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortName {
+    /// Total time
+    Total,
+    /// Total time without inner spans
+    #[value(name = "self")]
+    SelfTime,
+    /// Number of spans
+    Count,
+    /// Longest span
+    Max,
+    /// 99th percentile
+    P99,
+}
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  ringscope inspect                    newest run: who ended how, and what stood open
+  ringscope inspect RUN --last 20      with the last 20 records of every ring
+  ringscope inspect RUN/4711-*.ring    single files
+  ringscope inspect --json | jq '.processes[].end'";
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT_EXAMPLES)]
+pub(crate) struct InspectArgs {
+    /// Run directory, directory of runs, process id, or single files of a run [default: the newest run]
+    #[arg(value_name = "RUN|FILE")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Newest records shown of each ring
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) last: usize,
+}
+
+/// Arguments of `ls`.
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Directory of runs [default: the places where `record` puts them]
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Arguments of `gc`.
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Directory of runs [default: the places where `record` puts them]
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+const LEVEL_EXAMPLES: &str = "\
+Examples:
+  ringscope level RUN off             stop recording, in every process of the run
+  ringscope level RUN e2e,kernel      go on
+  ringscope level 4711 verbose        the run that process 4711 belongs to";
+
+/// Arguments of `level`.
+#[derive(Debug, Args)]
+#[command(after_help = LEVEL_EXAMPLES)]
+pub(crate) struct LevelArgs {
+    /// Run directory, or the id of a process of the run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Levels: a list of e2e, kernel, verbose (all of them), or off
+    #[arg(value_name = "LEVELS")]
+    pub(crate) level: LevelSet,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Write ringscope.1 and one page per command here, instead of ringscope.1 to standard output
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

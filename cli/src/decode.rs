@@ -1,0 +1,108 @@
+//! `decode`: runs become a trace.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ringscope_decode::{Order, Run, TimeBase, Timeline, chrome};
+
+use crate::cli::{DecodeArgs, OrderName, TimeBaseName};
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::filter;
+use crate::losses;
+use crate::output::{self, Output};
+use crate::selection;
+use crate::size::Size;
+use crate::table::grouped;
+
+const OUTPUT_BUFFER_BYTES: usize = 1 << 20;
+
+impl From<OrderName> for Order {
+    fn from(name: OrderName) -> Order {
+        match name {
+            OrderName::Time => Order::Time,
+            OrderName::Lane => Order::Lane,
+        }
+    }
+}
+
+impl From<TimeBaseName> for TimeBase {
+    fn from(name: TimeBaseName) -> TimeBase {
+        match name {
+            TimeBaseName::Run => TimeBase::Run,
+            TimeBaseName::Monotonic => TimeBase::Monotonic,
+            TimeBaseName::Epoch => TimeBase::Epoch,
+        }
+    }
+}
+
+/// A trace that was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    /// Events in it.
+    pub(crate) events: u64,
+    /// Its size; `None` when it went into a pipe or device.
+    pub(crate) bytes: Option<u64>,
+}
+
+/// Writes the trace of `timeline` to `output`, named `path` in messages. A bar on the terminal shows how far it is.
+pub(crate) fn write_trace(
+    timeline: &Timeline,
+    order: Order,
+    output: Output,
+    path: &Path,
+) -> Result<Written, Failure> {
+    let failed = |error: std::io::Error| Failure::io("write", path, &error);
+    let bar = progress_bar(timeline.record_count());
+    let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, output);
+    let progress = |done: u64| bar.set_position(done);
+    let events = chrome::write(timeline, order, &mut out, &progress).map_err(failed)?;
+    out.flush().map_err(failed)?;
+    bar.finish_and_clear();
+    let output = out
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    Ok(Written {
+        events,
+        bytes: output.finish()?,
+    })
+}
+
+/// A bar on standard error, hidden where that is no terminal.
+fn progress_bar(events: u64) -> ProgressBar {
+    let bar = ProgressBar::new(events);
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {percent:>3} %  {pos}/{len} events  {eta}")
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Runs `ringscope decode`.
+pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
+    let runs = selection::open(&args.runs)?;
+    let path = output::expand(&args.output, first_pid(&runs));
+    let output = Output::open(&path)?;
+    let options = filter::options(&args.filter, &args.effort, args.time_base.into());
+    let timeline =
+        Timeline::build(&runs, &options).map_err(|error| Failure::of("decode", error))?;
+    let complaints = losses::complain(&timeline);
+    let written = write_trace(&timeline, args.order.into(), output, &path)?;
+    if let Some(bytes) = written.bytes {
+        eprintln!(
+            "{}: {} events, {}; open it in https://ui.perfetto.dev",
+            path.display(),
+            grouped(written.events),
+            Size::new(bytes)
+        );
+    }
+    Ok(losses::exit_code(complaints, args.effort.strict))
+}
+
+/// What `%p` stands for: the run's first process.
+fn first_pid(runs: &[Run]) -> u32 {
+    let mut processes = runs.iter().flat_map(|run| &run.processes);
+    processes.next().map_or(0, |process| process.pid)
+}

@@ -1,0 +1,274 @@
+//! What the supervisor asks the kernel for: signals as a descriptor, process descriptors, a directory watch,
+//! waiting. All unsafe code of the command line stands here.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Owns the descriptor that a call has just returned.
+fn owned(result: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is new, and nobody else knows it.
+    checked(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A signal that was sent to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Signal {
+    /// Its number.
+    pub(crate) number: i32,
+    /// True when the kernel sent it (the terminal's Ctrl-C), which then reached the whole foreground group.
+    pub(crate) from_kernel: bool,
+}
+
+impl Signal {
+    /// True when people or their supervisors mean "stop" by it.
+    pub(crate) fn asks_to_stop(self) -> bool {
+        matches!(
+            self.number,
+            libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT
+        )
+    }
+}
+
+/// Signals that `record` passes on; blocked, and read from a descriptor instead.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    fd: OwnedFd,
+    previous: libc::sigset_t,
+}
+
+impl Signals {
+    /// Signals that are passed on to the program.
+    const PASSED_ON: [libc::c_int; 6] = [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ];
+
+    /// Blocks the signals in this thread and in those that it starts from here on.
+    pub(crate) fn block() -> io::Result<Signals> {
+        let mut previous = MaybeUninit::<libc::sigset_t>::uninit();
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset fills `set` in before anything reads it; pthread_sigmask fills `previous` in.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in Signals::PASSED_ON {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            let set = set.assume_init();
+            match libc::pthread_sigmask(libc::SIG_BLOCK, &set, previous.as_mut_ptr()) {
+                0 => {}
+                error => return Err(io::Error::from_raw_os_error(error)),
+            }
+            let fd = owned(libc::signalfd(
+                -1,
+                &set,
+                libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+            ))?;
+            Ok(Signals {
+                fd,
+                previous: previous.assume_init(),
+            })
+        }
+    }
+
+    /// The next signal that has arrived.
+    pub(crate) fn next(&self) -> Option<Signal> {
+        let mut info = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
+        let len = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the buffer is live and `len` long; signalfd_siginfo is integers, valid when zero.
+        let (got, info) = unsafe {
+            let got = libc::read(self.fd.as_raw_fd(), info.as_mut_ptr().cast(), len);
+            (got, info.assume_init())
+        };
+        (got == len as isize).then_some(Signal {
+            number: info.ssi_signo as i32,
+            from_kernel: info.ssi_code == libc::SI_KERNEL,
+        })
+    }
+
+    /// Gives the program the signal mask that this process was started with.
+    pub(crate) fn restore_in(&self, command: &mut Command) {
+        let mask = self.previous;
+        // SAFETY: the closure makes one async-signal-safe call and touches nothing but its own copy of the mask.
+        unsafe {
+            command.pre_exec(move || {
+                match libc::pthread_sigmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut()) {
+                    0 => Ok(()),
+                    error => Err(io::Error::from_raw_os_error(error)),
+                }
+            });
+        }
+    }
+}
+
+impl AsRawFd for Signals {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// Sends a signal to the program. Its pid can't mean another process while it has not been waited for.
+pub(crate) fn send_signal(pid: u32, signal: i32) {
+    // SAFETY: kill takes two integers; a failure (it has just ended) leaves nothing to do.
+    unsafe { libc::kill(pid as libc::pid_t, signal) };
+}
+
+/// A descriptor of a process: readable from when it has ended.
+#[derive(Debug)]
+pub(crate) struct ProcessFd {
+    fd: OwnedFd,
+    pid: u32,
+}
+
+impl ProcessFd {
+    /// A descriptor of the process that has this id now.
+    pub(crate) fn open(pid: u32) -> io::Result<ProcessFd> {
+        // SAFETY: the call takes two integers and returns a descriptor, closed on exec by itself.
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        Ok(ProcessFd {
+            fd: owned(result as libc::c_int)?,
+            pid,
+        })
+    }
+
+    /// True when the process has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        wait_readable(&[self.fd.as_raw_fd()], Duration::ZERO)
+    }
+
+    /// Wait status of a process that has ended, also of one that is not a child and has been waited for by its
+    /// parent (Linux 6.15); before that, of one that its parent has not waited for yet.
+    pub(crate) fn wait_status(&self) -> Option<i32> {
+        // SAFETY: pidfd_info is integers, valid when zero.
+        let mut info: libc::pidfd_info = unsafe { MaybeUninit::zeroed().assume_init() };
+        info.mask = libc::PIDFD_INFO_EXIT as u64;
+        // SAFETY: the request's number says how long the structure is, and `info` is one.
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::PIDFD_GET_INFO, &mut info) };
+        if result == 0 && info.mask & libc::PIDFD_INFO_EXIT as u64 != 0 {
+            return Some(info.exit_code);
+        }
+        zombie_wait_status(self.pid)
+    }
+}
+
+impl AsRawFd for ProcessFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// Field 52 of `/proc/PID/stat`, which is the wait status while the state in field 3 is Z.
+fn zombie_wait_status(pid: u32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    let mut fields = after_name.split_ascii_whitespace();
+    let is_zombie = fields.next()? == "Z";
+    let status = fields.nth(48)?.parse().ok()?;
+    is_zombie.then_some(status)
+}
+
+/// Says when files appear in a directory.
+#[derive(Debug)]
+pub(crate) struct DirectoryWatch {
+    fd: OwnedFd,
+}
+
+impl DirectoryWatch {
+    /// Watches `directory`.
+    pub(crate) fn new(directory: &Path) -> io::Result<DirectoryWatch> {
+        let path = CString::new(directory.as_os_str().as_bytes())?;
+        let events = libc::IN_CREATE | libc::IN_MOVED_TO;
+        // SAFETY: the path is NUL-terminated, the descriptor open.
+        unsafe {
+            let fd = owned(libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK))?;
+            checked(libc::inotify_add_watch(
+                fd.as_raw_fd(),
+                path.as_ptr(),
+                events,
+            ))?;
+            Ok(DirectoryWatch { fd })
+        }
+    }
+
+    /// True when something appeared since the last call.
+    pub(crate) fn take_events(&self) -> bool {
+        let mut buffer = [0u8; 4096];
+        let mut any = false;
+        // SAFETY: the buffer is live and its length given; what the events say is not looked at.
+        while unsafe {
+            libc::read(
+                self.fd.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+            )
+        } > 0
+        {
+            any = true;
+        }
+        any
+    }
+}
+
+impl AsRawFd for DirectoryWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// Waits until one of the descriptors can be read (or its other end is closed), at most for `timeout`; whether one can.
+pub(crate) fn wait_readable(fds: &[RawFd], timeout: Duration) -> bool {
+    let mut polled: Vec<libc::pollfd> = fds
+        .iter()
+        .map(|fd| libc::pollfd {
+            fd: *fd,
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_nsec: timeout.subsec_nanos() as libc::c_long,
+    };
+    let count = polled.len() as libc::nfds_t;
+    // SAFETY: the array is live and as long as `count` says; no mask is given.
+    unsafe { libc::ppoll(polled.as_mut_ptr(), count, &timeout, std::ptr::null()) > 0 }
+}
+
+/// Lets this process open as many files as the machine allows: three for every ring that is drained. To be called
+/// after the program was started, which keeps the limit it had.
+pub(crate) fn raise_open_file_limit() {
+    // SAFETY: rlimit is two integers, filled in by getrlimit before setrlimit reads them.
+    unsafe {
+        let mut limit: libc::rlimit = MaybeUninit::zeroed().assume_init();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
+    }
+}
+
+/// Lets this thread wake when its time has come: by default the kernel adds up to 50 us, a sixteenth of the time in
+/// which a busy thread fills a ring. To be called after the program was started, which would inherit it.
+pub(crate) fn wake_punctually() {
+    // SAFETY: takes two integers.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+}

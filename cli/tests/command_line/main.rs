@@ -1,0 +1,10 @@
+//! Runs the binary as people do, on a program that records what its arguments say.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod levels;
+mod options;
+mod recording;
+mod runs;
+mod sandbox;
+mod traces;

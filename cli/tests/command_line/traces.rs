@@ -1,0 +1,246 @@
+//! `decode`, `stats` and `inspect`: what comes out, where, and with which status.
+
+use std::fs;
+use std::io::Read;
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+fn events(trace: &str) -> Vec<Value> {
+    let trace: Value = serde_json::from_str(trace).unwrap();
+    trace["traceEvents"].as_array().unwrap().clone()
+}
+
+fn spans(trace: &str) -> usize {
+    events(trace)
+        .iter()
+        .filter(|event| event["ph"] == "X")
+        .count()
+}
+
+#[test]
+fn record_writes_the_trace() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["-o", "t-%p.json"], &["spans:100", "end"])
+        .expect_code(0)
+        .expect_stderr("100, none lost")
+        .expect_stderr("https://ui.perfetto.dev");
+    let [name] = &sandbox.files()[..] else {
+        panic!("{:?}", sandbox.files());
+    };
+    let pid = name
+        .strip_prefix("t-")
+        .and_then(|name| name.strip_suffix(".json"));
+    assert!(pid.is_some_and(|pid| pid.parse::<u32>().is_ok()), "{name}");
+    assert_eq!(spans(&fs::read_to_string(sandbox.path(name)).unwrap()), 100);
+}
+
+#[test]
+fn decode_writes_where_it_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:100", "end"])
+        .expect_code(0);
+    sandbox
+        .run(&["decode"])
+        .expect_code(0)
+        .expect_stderr("trace.json");
+    let to_stdout = sandbox.run(&["decode", "-o", "-"]).expect_code(0).stdout;
+    assert_eq!(
+        fs::read_to_string(sandbox.path("trace.json")).unwrap(),
+        to_stdout
+    );
+    assert_eq!(sandbox.files(), ["trace.json"]);
+    let run = sandbox.only_run();
+    let by_path = sandbox.run(&["decode", run.to_str().unwrap(), "-o", "-"]);
+    assert_eq!(by_path.stdout, to_stdout);
+    sandbox.run(&["decode", "-o", "/dev/null"]).expect_code(0);
+    sandbox
+        .run(&["decode", "-o", "missing/trace.json"])
+        .expect_code(1)
+        .expect_stderr("ringscope: create: missing/trace.json: No such file");
+}
+
+#[test]
+fn a_run_is_found_by_a_process_of_it() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:7", "end"])
+        .expect_code(0);
+    let report = sandbox.run(&["inspect", "--json"]).expect_code(0).stdout;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let pid = report["processes"][0]["pid"].to_string();
+    let trace = sandbox
+        .run(&["decode", &pid, "-o", "-"])
+        .expect_code(0)
+        .stdout;
+    assert_eq!(spans(&trace), 7);
+    sandbox
+        .run(&["decode", "4194303"])
+        .expect_code(1)
+        .expect_stderr("ringscope: find run: 4194303: ");
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:20000", "end"])
+        .expect_code(0);
+    for args in [
+        &["decode", "-o", "-"][..],
+        &["ls"],
+        &["man"],
+        &["inspect", "--last", "20000"],
+    ] {
+        let mut child = sandbox.ringscope(args).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut stderr)
+            .unwrap();
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(0), "{args:?}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn losses_are_told_and_strict_makes_them_an_exit_status() {
+    let sandbox = Sandbox::new();
+    let options = ["--mode", "flight", "--ring-size", "2KiB"];
+    sandbox
+        .record(&options, &["spans:100", "end"])
+        .expect_code(0)
+        .expect_stderr("36 overwritten")
+        .expect_stderr("kept       ");
+    for command in [&["decode"][..], &["stats"]] {
+        sandbox
+            .run(command)
+            .expect_code(0)
+            .expect_stderr("ringscope: lost records: 36 overwritten");
+        sandbox
+            .run(&[command, &["--strict"]].concat())
+            .expect_code(3);
+    }
+}
+
+#[test]
+fn strict_is_satisfied_by_a_whole_run() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:100", "end"])
+        .expect_code(0);
+    sandbox.run(&["decode", "--strict"]).expect_code(0);
+}
+
+#[test]
+fn damage_is_told_and_strict_makes_it_an_exit_status() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:100", "end"])
+        .expect_code(0);
+    let run = sandbox.only_run();
+    fs::write(run.join("77-00000000000000aa-0.ring"), vec![7; 8192]).unwrap();
+    sandbox
+        .run(&["decode", "--strict"])
+        .expect_code(3)
+        .expect_stderr("ringscope: damage: ");
+    sandbox.run(&["decode"]).expect_code(0);
+}
+
+#[test]
+fn stats_come_as_table_json_and_csv() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:100", "end"])
+        .expect_code(0);
+    sandbox.run(&["stats"]).expect_code(0).expect_stdout("work");
+    let rows: Value =
+        serde_json::from_str(&sandbox.run(&["stats", "--json"]).expect_code(0).stdout).unwrap();
+    let row = rows[0].as_object().unwrap();
+    assert_eq!(row["count"], 100);
+    for key in [
+        "name", "total_ns", "self_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns", "share",
+    ] {
+        assert!(row.contains_key(key), "{key}");
+    }
+    let csv = sandbox.run(&["stats", "--csv"]).expect_code(0).stdout;
+    assert_eq!(csv.lines().count(), 2);
+    assert!(
+        csv.lines().nth(1).unwrap().starts_with("work,100,"),
+        "{csv}"
+    );
+    let by_argument = sandbox
+        .run(&["stats", "--by", "arg:n", "--csv"])
+        .expect_code(0)
+        .stdout;
+    assert_eq!(by_argument.lines().count(), 101);
+}
+
+#[test]
+fn filters_reach_the_decoder() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:100", "end"])
+        .expect_code(0);
+    let matching = |filter: &[&str]| {
+        let args = [&["decode", "-o", "-"], filter].concat();
+        spans(&sandbox.run(&args).expect_code(0).stdout)
+    };
+    assert_eq!(matching(&["--name", "wo*"]), 100);
+    assert_eq!(matching(&["--name", "!wo*"]), 0);
+    assert_eq!(matching(&["--cat", "test"]), 100);
+    assert_eq!(matching(&["--cat", "other"]), 0);
+    assert_eq!(matching(&["--level", "kernel"]), 0);
+    assert_eq!(matching(&["--pid", "1"]), 0);
+    assert_eq!(matching(&["--tid", "1"]), 0);
+    assert_eq!(matching(&["--min-duration", "1h"]), 0);
+    assert_eq!(matching(&["--from", "3600s"]), 0);
+    assert_eq!(matching(&["--to", "-3600s"]), 0);
+}
+
+#[test]
+fn inspect_tells_the_end_and_what_stood_open() {
+    let sandbox = Sandbox::new();
+    let steps = ["spans:10", "open:stuck", "kill:9"];
+    sandbox.record(&[], &steps).expect_code(128 + 9);
+    sandbox
+        .run(&["inspect"])
+        .expect_code(0)
+        .expect_stdout("killed by SIGKILL")
+        .expect_stdout("open  stuck {n=10}")
+        .expect_stdout("work {n=9}");
+    let json = sandbox
+        .run(&["inspect", "--json", "--last", "3"])
+        .expect_code(0)
+        .stdout;
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let process = &report["processes"][0];
+    assert_eq!(process["signal"], "SIGKILL");
+    let ring = &process["rings"][0];
+    assert_eq!(ring["open_spans"][0]["name"], "stuck");
+    assert_eq!(ring["last_records"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn inspect_reads_single_files() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:10", "end"])
+        .expect_code(0);
+    let ring = fs::read_dir(sandbox.only_run())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "ring"))
+        .unwrap();
+    sandbox
+        .run(&["inspect", ring.to_str().unwrap()])
+        .expect_code(0)
+        .expect_stdout("10 records");
+}

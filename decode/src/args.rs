@@ -1,0 +1,146 @@
+//! Arguments of events: constants of the site, what the record carries, what became known late, and what the
+//! decoder adds.
+
+use std::borrow::Cow;
+
+use ringscope_ringbuf::payload::{ArgType, Value, take_late, take_value};
+
+use crate::event::{Event, EventKind, FLAG_CLIPPED, FLAG_OPEN};
+use crate::gaps::LostCause;
+use crate::rows::RowKind;
+use crate::timeline::Timeline;
+
+/// Key and value of an argument.
+pub(crate) type Arg<'a> = (Cow<'a, str>, Value<'a>);
+
+/// Puts the arguments of `event` into `out`, each key once: of several values the last one stands.
+pub(crate) fn of_event<'a>(timeline: &'a Timeline, event: &Event, out: &mut Vec<Arg<'a>>) {
+    out.clear();
+    match event.kind {
+        EventKind::Lost => {
+            let cause = LostCause::name(event.detail).as_bytes();
+            put(out, "records", Value::U64(event.word));
+            put(out, "cause", text(cause));
+            return;
+        }
+        EventKind::Counter => {
+            put(out, "value", counter_value(event.word, event.detail));
+            return;
+        }
+        _ => {}
+    }
+    if let Some(site) = timeline.site(event) {
+        for constant in &site.constants {
+            if let Some(value) = take_value(&mut &*constant.value, constant.arg_type) {
+                put(out, &constant.key, value);
+            }
+        }
+    }
+    let payload = timeline.payload(event);
+    match event.kind {
+        EventKind::DeviceTask => put_task(event, payload, out),
+        EventKind::DeviceBatch => {
+            put(out, "tasks", Value::U64(word(payload, 0)));
+            put(out, "correlation", Value::U64(event.word));
+        }
+        _ => put_recorded(timeline, event, payload, out),
+    }
+    put_facts(timeline, event, out);
+    keep_last_of_each_key(out);
+}
+
+fn put_recorded<'a>(
+    timeline: &'a Timeline,
+    event: &Event,
+    payload: &'a [u8],
+    out: &mut Vec<Arg<'a>>,
+) {
+    let mut rest = payload;
+    if let Some(site) = timeline.site(event) {
+        for (key, arg_type) in &site.args {
+            // An open span shows only the arguments that fit its slot.
+            let Some(value) = take_value(&mut rest, *arg_type) else {
+                return;
+            };
+            put(out, key, value);
+        }
+    }
+    while let Some((key_id, value)) = take_late(&mut rest) {
+        let key = match timeline.key(event, key_id) {
+            Some(key) => Cow::Borrowed(key),
+            None => Cow::Owned(format!("key {key_id}")),
+        };
+        out.push((key, value));
+    }
+}
+
+fn put_task<'a>(event: &Event, payload: &[u8], out: &mut Vec<Arg<'a>>) {
+    put(out, "correlation", Value::U64(word(payload, 0)));
+    put(out, "task_token", Value::U64(event.word));
+    put(out, "register", Value::U64(word(payload, 1)));
+    put(out, "received_before_ns", Value::U64(word(payload, 2)));
+}
+
+/// What the decoder knows beside the record.
+fn put_facts<'a>(timeline: &'a Timeline, event: &Event, out: &mut Vec<Arg<'a>>) {
+    if matches!(
+        event.kind,
+        EventKind::Launch | EventKind::Wait | EventKind::DeviceSpan
+    ) {
+        put(out, "correlation", Value::U64(event.word));
+    }
+    if matches!(event.kind, EventKind::DeviceSpan | EventKind::DeviceTask)
+        && let Some(lane) = timeline.lanes.get(event.lane as usize)
+        && let RowKind::Stream(stream) = lane.kind
+        && let Some(process) = timeline.processes.get(lane.process as usize)
+    {
+        let device = process.device.unwrap_or(0);
+        put(out, "device", Value::U64(device as u64));
+        put(out, "stream", Value::U64(stream as u64));
+    }
+    if event.flags & FLAG_OPEN != 0 {
+        put(out, "ringscope.open", Value::Bool(true));
+    }
+    if event.flags & FLAG_CLIPPED != 0 {
+        put(out, "ringscope.clipped", Value::Bool(true));
+    }
+}
+
+fn put<'a>(out: &mut Vec<Arg<'a>>, key: &'a str, value: Value<'a>) {
+    out.push((Cow::Borrowed(key), value));
+}
+
+fn keep_last_of_each_key(args: &mut Vec<Arg<'_>>) {
+    let mut at = 0;
+    while at < args.len() {
+        let is_repeated = args[at + 1..].iter().any(|(key, _)| *key == args[at].0);
+        if is_repeated {
+            args.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> Value<'_> {
+    Value::Str {
+        bytes,
+        full_len: bytes.len(),
+    }
+}
+
+fn word(payload: &[u8], index: usize) -> u64 {
+    let bytes = payload.get(index * 8..index * 8 + 8);
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u64::from_le_bytes)
+}
+
+/// A counter's value; types that do not fit a word are shown as the word.
+pub(crate) fn counter_value(word: u64, type_number: u8) -> Value<'static> {
+    match ArgType::from_u8(type_number) {
+        Some(ArgType::I64) => Value::I64(word as i64),
+        Some(ArgType::F64) => Value::F64(f64::from_bits(word)),
+        Some(ArgType::Bool) => Value::U64((word & 0xFF != 0) as u64),
+        _ => Value::U64(word),
+    }
+}

@@ -1,0 +1,69 @@
+//! Reads the runs that ringscope records.
+//!
+//! The data flows through the modules in this order, each of which does one thing:
+//!
+//! | module | from | to |
+//! |---|---|---|
+//! | [`discovery`] | a path, a pid, nothing | directories of runs |
+//! | [`run`], [`process`] | a directory | process files and tables, read and checked |
+//! | [`clock`] | clock pairs | ticks to nanoseconds |
+//! | `rows` | processes of all runs | who is on the time line |
+//! | `source` | a ring and its segments | valid records by sequence |
+//! | [`event`], `gaps`, `open_spans` | records | events, losses |
+//! | [`lanes`] | events of a row | lanes on which spans nest |
+//! | [`filter`] | events | those asked for |
+//! | `assembly`, [`timeline`] | all of these | one [`Timeline`] |
+//! | [`chrome`], [`stats`] | a time line | a trace, a table |
+//! | [`inspect`] | runs | what every thread was doing |
+//!
+//! Files are read by `pread`, never mapped: one that is cut short or grows can't hurt. Damage stays local: the piece
+//! is left out, counted in [`Losses`] or told as a [`Problem`], and the rest is decoded. Nothing here panics on any
+//! input, and nothing is allocated that the real size of a file does not justify.
+//!
+//! ```no_run
+//! use ringscope_decode::{Limits, Options, Order, Run, Timeline, chrome};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let run = Run::open("run-20260101-120000-4711-89abcdef".as_ref(), &Limits::default())?;
+//! let timeline = Timeline::build(&[run], &Options::default())?;
+//! let mut file = std::fs::File::create("trace.json")?;
+//! chrome::write(&timeline, Order::Time, &mut file, &|_done| {})?;
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod arrows;
+mod assembly;
+pub mod chrome;
+pub mod clock;
+pub mod discovery;
+pub mod error;
+pub mod event;
+pub mod filter;
+mod gaps;
+mod ids;
+pub mod inspect;
+mod json;
+pub mod lanes;
+pub mod losses;
+mod open_spans;
+pub mod process;
+mod recorder;
+mod rows;
+pub mod run;
+mod source;
+pub mod stats;
+pub mod timeline;
+
+pub use chrome::Order;
+pub use discovery::{default_parents, find_runs, find_runs_by_pid, newest_run};
+pub use error::{Error, ErrorKind, Problem};
+pub use filter::{Filter, TimeBound};
+pub use losses::Losses;
+pub use process::{ExitStatus, Liveness, Process};
+pub use rows::{ProcessRow, RowKind};
+pub use run::{Limits, Run};
+pub use timeline::{Options, TimeBase, Timeline};

@@ -1,0 +1,92 @@
+//! What decoding the rings of one process file needs at hand: clock, sites, owners, lanes and device clocks, with
+//! ids already turned into indexes of the time line.
+
+use std::collections::HashMap;
+
+use crate::clock::{Conversion, ProcessClock};
+use crate::process::Ring;
+
+/// The row of a lane number, and the clock of its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneRow {
+    pub row: u32,
+    /// Clock domain, for streams of devices.
+    pub clock_domain: Option<u32>,
+}
+
+impl LaneRow {
+    pub(crate) fn host(row: u32) -> LaneRow {
+        LaneRow {
+            row,
+            clock_domain: None,
+        }
+    }
+}
+
+/// One use of a lane number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneUse {
+    pub start_ticks: u64,
+    pub start_ns: i64,
+    pub lane: LaneRow,
+}
+
+/// A thread on a ring, from a sequence on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OwnerRow {
+    pub first_sequence: u64,
+    /// When it took the ring, where that is known.
+    pub start_ns: Option<i64>,
+    pub row: u32,
+}
+
+/// The context of one process file.
+pub(crate) struct Recorder {
+    pub is_alive: bool,
+    pub clock: ProcessClock,
+    /// Index in the time line's sites, and whether its records carry arguments.
+    pub sites: HashMap<u32, u32>,
+    /// For each of the time line's sites: do its records carry arguments?
+    pub first_site: u32,
+    pub site_has_args: Vec<bool>,
+    /// By ring, by first sequence; never empty for a ring of the process.
+    pub owners: HashMap<u32, Vec<OwnerRow>>,
+    /// By lane number, by start.
+    pub lanes: HashMap<u16, Vec<LaneUse>>,
+    pub device_clocks: HashMap<u32, Conversion>,
+    /// Keys of late arguments.
+    pub keys: HashMap<u32, String>,
+}
+
+impl Recorder {
+    pub(crate) fn owners_of(&self, ring: &Ring) -> Vec<OwnerRow> {
+        self.owners.get(&ring.index).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn site(&self, id: u32) -> Option<u32> {
+        self.sites.get(&id).copied()
+    }
+
+    pub(crate) fn has_args(&self, site: u32) -> bool {
+        let at = site.wrapping_sub(self.first_site) as usize;
+        self.site_has_args.get(at).copied().unwrap_or(false)
+    }
+
+    /// The newest use of a lane number that began before a record's end; ends in ns are compared as such.
+    pub(crate) fn lane(&self, number: u16, end_ticks: Option<u64>, end_ns: i64) -> Option<LaneRow> {
+        let uses = self.lanes.get(&number)?;
+        let began = match end_ticks {
+            Some(ticks) => uses.partition_point(|lane| lane.start_ticks <= ticks),
+            None => uses.partition_point(|lane| lane.start_ns <= end_ns),
+        };
+        uses.get(began.checked_sub(1)?).map(|lane| lane.lane)
+    }
+
+    pub(crate) fn newest_lane(&self, number: u16) -> Option<LaneRow> {
+        self.lanes.get(&number)?.last().map(|lane| lane.lane)
+    }
+
+    pub(crate) fn device_clock(&self, lane: LaneRow) -> Option<&Conversion> {
+        self.device_clocks.get(&lane.clock_domain?)
+    }
+}

@@ -1,0 +1,406 @@
+//! A run: the files of one directory, sorted by process and ring, their headers and tables read and checked.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ringscope_ringbuf::block::{Block, ClockPair, PairSource};
+use ringscope_ringbuf::clock;
+use ringscope_ringbuf::file::{
+    FileKind, FileName, ProcessFile, RingFile, file_start, seal_process_header,
+};
+use ringscope_ringbuf::layout::{ProcessHeader, ROLE_PROCESS, ROLE_SUPERVISOR};
+use ringscope_ringbuf::sys;
+use zerocopy::FromZeros;
+
+use crate::error::{Error, ErrorKind, Problem};
+use crate::process::{DrainOutcome, Exit, Liveness, Process, Ring, SupervisorFacts};
+
+/// What a decoder refuses to read, so that a damaged or hostile run can't exhaust it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest process file in bytes.
+    pub process_file_bytes: u64,
+    /// Largest number of files in a run.
+    pub files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            process_file_bytes: 256 << 20,
+            files: 100_000,
+        }
+    }
+}
+
+/// A process that could not record at all, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffProcess {
+    /// Process id.
+    pub pid: u32,
+    /// Error number of what failed.
+    pub errno: i32,
+}
+
+/// A run, open for decoding. Records are read when a time line or a report is made of it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Recorders, oldest first.
+    pub processes: Vec<Process>,
+    /// `ringscope record` and decoders, which only add clock pairs and facts.
+    pub supervisors: Vec<Process>,
+    /// The command that `ringscope record` ran.
+    pub command: Option<Vec<String>>,
+    /// Ends that the supervisor saw.
+    pub exits: Vec<Exit>,
+    /// What draining the rings came to.
+    pub drains: Vec<DrainOutcome>,
+    /// Processes that could not record.
+    pub off: Vec<OffProcess>,
+    /// Damage that was skipped.
+    pub problems: Vec<Problem>,
+    bytes_on_disk: u64,
+}
+
+/// The paths of one recorder's files.
+#[derive(Default)]
+struct RecorderFiles {
+    process: Option<PathBuf>,
+    rings: BTreeMap<u32, [Option<PathBuf>; 3]>,
+}
+
+impl RecorderFiles {
+    fn place(&mut self, name: FileName, path: PathBuf) {
+        let place = match name.kind {
+            FileKind::Process => {
+                self.process = Some(path);
+                return;
+            }
+            FileKind::Ring => 0,
+            FileKind::Drain => 1,
+            FileKind::Spill => 2,
+            // Found by the name of the process file, and by no other way.
+            FileKind::Lock | FileKind::Off => return,
+        };
+        self.rings.entry(name.index).or_default()[place] = Some(path);
+    }
+}
+
+impl Run {
+    /// Opens the run in `dir`: reads names, process files, lock files and ring headers.
+    ///
+    /// # Errors
+    ///
+    /// When the directory can't be read, holds no file of a run, or more than the limit allows. Damage to single
+    /// files is told in [`Run::problems`].
+    pub fn open(dir: &Path, limits: &Limits) -> Result<Run, Error> {
+        let entries = std::fs::read_dir(dir).map_err(|error| Error::io(dir, error))?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io(dir, error))?;
+            if let Some(name) = entry.file_name().to_str().and_then(FileName::parse) {
+                files.push((name, entry.path()));
+            }
+            if files.len() > limits.files {
+                let limit = limits.files;
+                return Err(Error::at(dir, ErrorKind::TooManyFiles { limit }));
+            }
+        }
+        let marks = |kind| matches!(kind, FileKind::Process | FileKind::Ring | FileKind::Off);
+        if !files.iter().any(|(name, _)| marks(name.kind)) {
+            return Err(Error::at(dir, ErrorKind::NotARun));
+        }
+        Ok(Run::from_files(dir, files, limits))
+    }
+
+    /// Opens single files: for each ring its process file, for each process file its rings, where they lie beside it.
+    ///
+    /// # Errors
+    ///
+    /// When a name is not that of a ring or process file, or its directory can't be read.
+    pub fn open_files(paths: &[PathBuf], limits: &Limits) -> Result<Vec<Run>, Error> {
+        let mut by_dir: BTreeMap<PathBuf, Vec<FileName>> = BTreeMap::new();
+        for path in paths {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name
+                .and_then(FileName::parse)
+                .filter(|name| matches!(name.kind, FileKind::Process | FileKind::Ring))
+                .ok_or_else(|| Error::at(path, ErrorKind::NotAFileOfARun))?;
+            std::fs::symlink_metadata(path).map_err(|error| Error::io(path, error))?;
+            let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+            let dir = parent.unwrap_or(Path::new(".")).to_owned();
+            by_dir.entry(dir).or_default().push(name);
+        }
+        let open = |(dir, names): (PathBuf, Vec<FileName>)| {
+            let mut run = Run::open(&dir, limits)?;
+            run.keep_only(&names);
+            Ok(run)
+        };
+        by_dir.into_iter().map(open).collect()
+    }
+
+    fn keep_only(&mut self, names: &[FileName]) {
+        let has = |nonce: u64, kind: FileKind, index: u32| {
+            names
+                .iter()
+                .any(|n| n.nonce == nonce && n.kind == kind && n.index == index)
+        };
+        for process in &mut self.processes {
+            let nonce = process.nonce;
+            if !has(nonce, FileKind::Process, 0) {
+                process
+                    .rings
+                    .retain(|ring| has(nonce, FileKind::Ring, ring.index));
+            }
+        }
+        self.processes
+            .retain(|p| has(p.nonce, FileKind::Process, 0) || !p.rings.is_empty());
+        let kept: Vec<u64> = self.processes.iter().map(|p| p.nonce).collect();
+        self.problems.retain(|problem| {
+            let name = problem.path.file_name().and_then(|name| name.to_str());
+            let name = name.and_then(FileName::parse);
+            name.is_none_or(|name| kept.contains(&name.nonce))
+        });
+        self.off.clear();
+    }
+
+    fn from_files(dir: &Path, files: Vec<(FileName, PathBuf)>, limits: &Limits) -> Run {
+        let mut run = Run {
+            dir: dir.to_owned(),
+            processes: Vec::new(),
+            supervisors: Vec::new(),
+            command: None,
+            exits: Vec::new(),
+            drains: Vec::new(),
+            off: Vec::new(),
+            problems: Vec::new(),
+            bytes_on_disk: 0,
+        };
+        let mut recorders: BTreeMap<(u32, u64), RecorderFiles> = BTreeMap::new();
+        for (name, path) in files {
+            run.bytes_on_disk += path.symlink_metadata().map_or(0, |m| m.blocks() * 512);
+            if name.kind == FileKind::Off {
+                run.off.push(OffProcess {
+                    pid: name.pid,
+                    errno: name.index as i32,
+                });
+            } else {
+                let recorder = recorders.entry((name.pid, name.nonce)).or_default();
+                recorder.place(name, path);
+            }
+        }
+        for ((pid, nonce), files) in recorders {
+            run.add_recorder(pid, nonce, files, limits);
+        }
+        run.assign_exits();
+        run.adopt_orphans();
+        run.processes
+            .sort_by_key(|p| (p.created_mono_ns, p.pid, p.nonce));
+        run.off.sort_by_key(|off| (off.pid, off.errno));
+        run
+    }
+
+    fn add_recorder(&mut self, pid: u32, nonce: u64, files: RecorderFiles, limits: &Limits) {
+        if files.process.is_none() && files.rings.is_empty() {
+            return;
+        }
+        let (mut process, facts, role) = self.read_process(pid, nonce, files.process, limits);
+        self.command = facts.command.or(self.command.take());
+        self.exits.extend(facts.exits);
+        self.drains.extend(facts.drains);
+        if role == ROLE_SUPERVISOR {
+            self.supervisors.push(process);
+            return;
+        }
+        for (index, [ring, drain, spill]) in files.rings {
+            let file = ring.and_then(|path| match RingFile::open(&path) {
+                Ok(ring) => Some((path, ring.header)),
+                Err(error) => {
+                    self.problems.push(error.into());
+                    None
+                }
+            });
+            process.rings.push(Ring {
+                index,
+                file,
+                drain,
+                spill,
+            });
+        }
+        self.processes.push(process);
+    }
+
+    /// The process file of a recorder, or what its name tells when it is missing or damaged; and its role.
+    fn read_process(
+        &mut self,
+        pid: u32,
+        nonce: u64,
+        path: Option<PathBuf>,
+        limits: &Limits,
+    ) -> (Process, SupervisorFacts, u16) {
+        let name = FileName {
+            pid,
+            nonce,
+            index: 0,
+            kind: FileKind::Process,
+        };
+        let Some(path) = path else {
+            let path = self.dir.join(name.to_string());
+            let text =
+                "expected the process file of the rings beside it, found none: names are unknown";
+            self.problems.push(Problem::new(&path, None, text));
+            let process = Process::unknown(path, pid, nonce);
+            return (process, SupervisorFacts::default(), ROLE_PROCESS);
+        };
+        match ProcessFile::read(&path, limits.process_file_bytes) {
+            Ok(file) => {
+                let (process, facts) = Process::read(&path, &file, &mut self.problems);
+                (process, facts, file.header.role.get())
+            }
+            Err(error) => {
+                self.problems.push(error.into());
+                let process = Process::unknown(path, pid, nonce);
+                (process, SupervisorFacts::default(), ROLE_PROCESS)
+            }
+        }
+    }
+
+    fn assign_exits(&mut self) {
+        for process in &mut self.processes {
+            let seen = self
+                .exits
+                .iter()
+                .rev()
+                .find(|exit| exit.pid == process.pid && exit.start_time == process.start_time);
+            process.exit = seen.map(|exit| exit.status);
+        }
+    }
+
+    /// Rings without a process file get a clock: that of their headers, on the run's boot when it has just one.
+    fn adopt_orphans(&mut self) {
+        let known = |p: &&Process| p.boot_id != [0; 16];
+        let mut boots: Vec<[u8; 16]> = self
+            .processes
+            .iter()
+            .chain(&self.supervisors)
+            .filter(known)
+            .map(|p| p.boot_id)
+            .collect();
+        boots.sort_unstable();
+        boots.dedup();
+        let offset = self.processes.iter().find(known).map(|p| {
+            (
+                p.created_real_ns.wrapping_sub(p.created_mono_ns),
+                p.nominal_hz,
+            )
+        });
+        for process in self.processes.iter_mut().filter(|p| p.clock_source == 0) {
+            let headers = process.rings.iter().filter_map(|ring| ring.file.as_ref());
+            let headers: Vec<_> = headers.map(|(_, header)| *header).collect();
+            let Some(first) = headers.first() else {
+                continue;
+            };
+            process.clock_source = first.clock_source.get();
+            process.created_mono_ns = first.created_mono_ns.get();
+            if let [boot_id] = boots[..] {
+                process.boot_id = boot_id;
+            }
+            if let Some((real_offset_ns, nominal_hz)) = offset {
+                process.created_real_ns = process.created_mono_ns.wrapping_add(real_offset_ns);
+                process.nominal_hz = nominal_hz;
+            }
+            process.pairs.extend(headers.iter().map(|header| ClockPair {
+                ticks: header.created_ticks.get(),
+                mono_ns: header.created_mono_ns.get(),
+                real_ns: 0,
+                // Two plain reads: worse than any pair that was taken with care.
+                uncertainty_ns: 1_000_000,
+                source: PairSource::Ring as u32,
+            }));
+        }
+    }
+
+    /// Ties the ticks of killed processes to this boot's clock once, by a file of its own in the run, so that
+    /// every later decode converts as this one. Does nothing where the run has later pairs already, is of another
+    /// boot or clock, or can't be written.
+    pub fn ensure_end_pair(&mut self) {
+        let is_late = |pair: &ClockPair| {
+            pair.source == PairSource::Supervisor as u32
+                || pair.source == PairSource::Decoder as u32
+        };
+        let is_covered = self.supervisors.iter().any(|s| s.pairs.iter().any(is_late));
+        let source = clock::detect();
+        let needs_pair = self.processes.iter().any(|p| {
+            p.liveness == Liveness::Ended && p.is_of_this_boot() && p.clock() == Some(source)
+        });
+        if is_covered || !needs_pair || source == clock::ClockSource::Monotonic {
+            return;
+        }
+        let pair = clock::pair(source, PairSource::Decoder, 64);
+        if let Ok((path, header)) = write_decoder_pair(&self.dir, source, &pair) {
+            let mut supervisor = Process::unknown(path, header.start.pid.get(), 0);
+            supervisor.nonce = header.start.nonce.get();
+            supervisor.boot_id = header.boot_id;
+            supervisor.clock_source = source as u32;
+            supervisor.pairs.push(pair);
+            self.supervisors.push(supervisor);
+        }
+    }
+
+    /// Bytes that the run's files take on disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.bytes_on_disk
+    }
+
+    /// True while a process of the run, or its supervisor, lives.
+    pub fn is_alive(&self) -> bool {
+        let mut all = self.processes.iter().chain(&self.supervisors);
+        all.any(|process| process.liveness == Liveness::Alive)
+    }
+}
+
+/// Writes a process file with one clock pair; its path and header.
+fn write_decoder_pair(
+    dir: &Path,
+    source: clock::ClockSource,
+    pair: &ClockPair,
+) -> std::io::Result<(PathBuf, ProcessHeader)> {
+    let name = FileName {
+        pid: sys::process_id(),
+        nonce: sys::random_u64(),
+        index: 0,
+        kind: FileKind::Process,
+    };
+    let mut header = ProcessHeader::new_zeroed();
+    header.start = file_start(name.nonce, name.pid, 0, 0);
+    header.role = ROLE_SUPERVISOR.into();
+    header.parent_pid = sys::parent_id().into();
+    header.start_time = sys::start_time(0).unwrap_or(0).into();
+    header.pid_namespace = sys::pid_namespace().into();
+    header.boot_id = sys::boot_id();
+    header.created_mono_ns = pair.mono_ns.into();
+    header.created_real_ns = pair.real_ns.into();
+    header.clock_source = (source as u32).into();
+    header.nominal_hz = clock::nominal_hz(source).into();
+    header.rank = (-1).into();
+    header.level_fd = (-1).into();
+    header.uid = sys::user_id().into();
+    header.host = sys::host_name();
+    header.stem[..9].copy_from_slice(b"ringscope");
+    let mut bytes = seal_process_header(&header).to_vec();
+    let mut block = [0; 128];
+    let len = Block::ClockPair(*pair).encode(&mut block).unwrap_or(0);
+    bytes.extend_from_slice(block.get(..len).unwrap_or_default());
+    let path = dir.join(name.to_string());
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?
+        .write_all(&bytes)?;
+    Ok((path, header))
+}

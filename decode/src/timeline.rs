@@ -1,0 +1,187 @@
+//! The time line: the events of one or more runs, merged, converted, and laid on lanes.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::assembly::Assembly;
+use crate::error::{Error, ErrorKind, Problem};
+use crate::event::{Event, EventKind};
+use crate::filter::Filter;
+use crate::lanes::Lane;
+use crate::losses::Losses;
+use crate::process::Site;
+use crate::rows::ProcessRow;
+use crate::run::Run;
+
+/// What time stamps count from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeBase {
+    /// The start of the run.
+    #[default]
+    Run,
+    /// CLOCK_MONOTONIC.
+    Monotonic,
+    /// 1970.
+    Epoch,
+}
+
+/// How to make a time line.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What to keep.
+    pub filter: Filter,
+    /// What time stamps count from.
+    pub time_base: TimeBase,
+    /// Threads to use; `None`: as many as the machine has. The result is the same with any number.
+    pub threads: Option<usize>,
+}
+
+/// A ring that events came from.
+pub(crate) struct Source {
+    /// Index of its recorder: processes of all runs in order.
+    pub recorder: u32,
+    /// Main records found.
+    pub present: u64,
+    /// Records ever reserved, where the ring says so.
+    pub reserved: Option<u64>,
+    pub losses: Losses,
+    /// End of its last record or start of its last open span, ns.
+    pub last_ns: Option<i64>,
+    pub arena: Vec<u8>,
+}
+
+/// The events of one or more runs.
+pub struct Timeline {
+    /// Directories of the runs.
+    pub runs: Vec<PathBuf>,
+    /// The command of the first run that has one.
+    pub command: Option<Vec<String>>,
+    /// Processes, then devices.
+    pub processes: Vec<ProcessRow>,
+    /// Lanes, by process.
+    pub lanes: Vec<Lane>,
+    /// Events, lane by lane, each lane by start with parents before children.
+    pub events: Vec<Event>,
+    /// What is missing, of all processes.
+    pub losses: Losses,
+    /// CLOCK_MONOTONIC of the run's start, ns.
+    pub start_ns: i64,
+    /// CLOCK_REALTIME of the run's start, ns since 1970.
+    pub start_epoch_ns: i64,
+    /// CLOCK_MONOTONIC of the last event's end, ns; what a filter removes counts.
+    pub end_ns: i64,
+    /// From the first event to the last, cut by the filter's time bounds, ns.
+    pub wall_ns: u64,
+    /// How far off a time stamp may be against CLOCK_MONOTONIC; `None` when that is unknown.
+    pub uncertainty_ns: Option<u64>,
+    /// Sources of the ticks.
+    pub clock_sources: Vec<String>,
+    /// What time stamps count from.
+    pub time_base: TimeBase,
+    /// What the user should know: a filter that matches nothing, lanes too deep, times unavailable.
+    pub warnings: Vec<String>,
+    /// Damage that was skipped.
+    pub problems: Vec<Problem>,
+    /// The filter that was applied.
+    pub filter: Filter,
+    pub(crate) sites: Vec<Site>,
+    /// Keys of late arguments, by recorder.
+    pub(crate) keys: Vec<HashMap<u32, String>>,
+    /// In the order of runs, processes and ring numbers.
+    pub(crate) sources: Vec<Source>,
+    pub(crate) is_filtered: bool,
+    /// Threads of its own, where a number was asked for.
+    pub(crate) pool: Option<Arc<rayon::ThreadPool>>,
+}
+
+impl Timeline {
+    /// Reads the records of `runs` and lays them out.
+    ///
+    /// # Errors
+    ///
+    /// When a filter's pattern can't be understood or the threads can't be started. Damage is no error: see
+    /// [`Timeline::problems`] and [`Timeline::losses`].
+    pub fn build(runs: &[Run], options: &Options) -> Result<Timeline, Error> {
+        let pool = match options.threads {
+            None => None,
+            Some(threads) => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+                let pool = pool
+                    .build()
+                    .map_err(|error| Error::without_place(ErrorKind::Threads(error)))?;
+                Some(Arc::new(pool))
+            }
+        };
+        match pool.clone() {
+            Some(of_threads) => of_threads.install(|| Assembly::new(runs).build(options, pool)),
+            None => Assembly::new(runs).build(options, None),
+        }
+    }
+
+    /// Events on the time line.
+    pub fn record_count(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    /// The events of a lane.
+    pub fn events_of(&self, lane: &Lane) -> &[Event] {
+        self.events.get(lane.events.clone()).unwrap_or_default()
+    }
+
+    /// Name of an event.
+    pub fn name(&self, event: &Event) -> &str {
+        match event.kind {
+            EventKind::Lost => "ringscope.lost",
+            _ => self.site(event).map_or("", |site| site.name.as_str()),
+        }
+    }
+
+    /// Category of an event.
+    pub fn category(&self, event: &Event) -> &str {
+        match event.kind {
+            EventKind::Lost => "ringscope",
+            _ => self.site(event).map_or("", |site| site.category.as_str()),
+        }
+    }
+
+    /// Rank of the run, when all its processes that have one have the same.
+    pub fn rank(&self) -> Option<i32> {
+        let mut ranks = self.processes.iter().filter_map(|process| process.rank);
+        let first = ranks.next()?;
+        ranks.all(|rank| rank == first).then_some(first)
+    }
+
+    /// True when a lane is to be shown: it has events, or nothing was filtered away.
+    pub(crate) fn shows(&self, lane: &Lane) -> bool {
+        !lane.events.is_empty() || !self.is_filtered
+    }
+
+    pub(crate) fn site(&self, event: &Event) -> Option<&Site> {
+        self.sites.get(event.site as usize)
+    }
+
+    pub(crate) fn payload(&self, event: &Event) -> &[u8] {
+        let Some(source) = self.sources.get(event.source as usize) else {
+            return &[];
+        };
+        let start = event.payload_at as usize;
+        let range = start..start.saturating_add(event.payload_len as usize);
+        source.arena.get(range).unwrap_or_default()
+    }
+
+    /// Key of a late argument.
+    pub(crate) fn key(&self, event: &Event, key_id: u32) -> Option<&str> {
+        let source = self.sources.get(event.source as usize)?;
+        let keys = self.keys.get(source.recorder as usize)?;
+        keys.get(&key_id).map(String::as_str)
+    }
+
+    /// Runs `work` on the time line's own threads, where it has some.
+    pub(crate) fn on_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+}
