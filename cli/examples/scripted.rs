@@ -15,6 +15,8 @@
 //! | `signal:N` | waits for signal N, which has been blocked since the start |
 //! | `steal:PATH` | puts the file PATH behind the descriptor of the level word |
 //! | `orphaned` | waits until the process that `child` left behind is gone |
+//! | `held:N` | fails unless the supervisor, which goes on draining, has saved just N records |
+//! | `group` | leaves the process group of the terminal |
 //! | `none:N` | fails when signal N is pending |
 //! | `child` | goes on in a forked child; the parent waits for its step `release`, or its end |
 //! | `release` | lets the parent that `child` left behind end |
@@ -37,7 +39,8 @@ use ringscope_ringbuf::clock::{self, ClockSource};
 use ringscope_ringbuf::file::{self, FileKind, FileName, RingFile};
 use ringscope_ringbuf::layout::{
     FileStart, Kind, LEVEL_E2E, LEVEL_KERNEL, MODE_FLIGHT, MODE_FULL, OPEN_SLOT_LEN,
-    PROCESS_HEADER_LEN, ProcessHeader, RECORD_LEN, ROLE_PROCESS, Record, RingHeader,
+    PROCESS_HEADER_LEN, ProcessHeader, RECORD_LEN, RING_DRAIN_ALIVE_OFFSET, ROLE_PROCESS, Record,
+    RingHeader,
 };
 use ringscope_ringbuf::map::{MappedLock, MappedRing};
 use ringscope_ringbuf::payload::ArgType;
@@ -199,6 +202,25 @@ impl Recorder {
         wait_until(|| Ok(ring.state()?.drained >= self.recorded))
     }
 
+    /// Waits for two signs of life of the supervisor, so that it has looked at the ring in between.
+    fn check_held(&self, saved: u64) -> Outcome<()> {
+        let ring = RingFile::open(&self.run.join(name(self.nonce, FileKind::Ring)))?;
+        let sign_of_life = || {
+            let mut word = [0; 8];
+            ring.file()
+                .read_at(RING_DRAIN_ALIVE_OFFSET as u64, &mut word)?;
+            Ok::<_, Box<dyn Error>>(u64::from_le_bytes(word))
+        };
+        for _ in 0..2 {
+            let before = sign_of_life()?;
+            wait_until(|| Ok(sign_of_life()? != before))?;
+        }
+        match ring.state()?.drained {
+            drained if drained == saved => Ok(()),
+            drained => Err(format!("expected {saved} records saved, found {drained}").into()),
+        }
+    }
+
     fn wait_level(&self, mask: u64) -> Outcome<()> {
         wait_until(|| {
             let mut word = [0; 8];
@@ -303,14 +325,15 @@ fn wait_until(mut condition: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
     Ok(())
 }
 
-/// Blocks the signals that the steps wait for.
+/// Blocks the signals that the steps wait for, or must not meet.
 fn block_signals(steps: &[String]) -> libc::sigset_t {
     // SAFETY: sigemptyset fills the set in before it is used.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         for step in steps {
-            if let Some(Ok(signal)) = step.strip_prefix("signal:").map(str::parse) {
+            let signal = step.strip_prefix("signal:").or(step.strip_prefix("none:"));
+            if let Some(Ok(signal)) = signal.map(str::parse) {
                 libc::sigaddset(&mut set, signal);
             }
         }
@@ -359,6 +382,11 @@ fn main() -> Outcome<()> {
                 io::stdin().lock().read_line(&mut String::new())?;
             }
             "signal" => wait_signal(value.parse()?, &blocked)?,
+            // SAFETY: takes two integers.
+            "group" => match unsafe { libc::setpgid(0, 0) } {
+                0 => {}
+                _ => return Err(io::Error::last_os_error().into()),
+            },
             "none" => refuse_pending(value.parse()?)?,
             "orphaned" => wait_until(|| Ok(!parent.exists()))?,
             "child" => {
@@ -400,6 +428,7 @@ fn record_step(recorder: &mut Recorder, verb: &str, value: &str) -> Outcome<()> 
         "hole" => recorder.leave_hole(),
         "steal" => recorder.steal_level(value)?,
         "drained" => recorder.wait_drained()?,
+        "held" => recorder.check_held(value.parse()?)?,
         "level" => recorder.wait_level(value.parse()?)?,
         "end" => recorder.mark_clean_end(),
         _ => return Err(format!("unknown step {verb}").into()),

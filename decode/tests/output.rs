@@ -271,6 +271,24 @@ fn open_spans_are_drawn_to_the_last_sign_of_life_and_inspected() {
 }
 
 #[test]
+fn what_was_open_ends_with_its_own_process_not_with_the_run() {
+    let run = TestRun::new();
+    for (pid, nonce, last) in [(100, 1, 3_000), (200, 2, 9_000)] {
+        let process = run.process(pid, nonce);
+        process.site(1, "step", "worker", &[]);
+        process.site(2, "stuck", "worker", &[]);
+        process.owner(0, pid + 1, 0, 0, "main");
+        let ring = process.ring(0, 6, pid + 1);
+        ring.open_span(2, 0, 1_000, &[]);
+        ring.span(1, 2_000, last);
+        process.finish();
+    }
+    let events = events(&trace(&run.timeline()));
+    let durations: Vec<&Json> = named(&events, "stuck").iter().map(|e| &e["dur"]).collect();
+    assert_eq!(durations, [&json!(80.0), &json!(20.0)]);
+}
+
+#[test]
 fn single_files_are_inspected() {
     let run = TestRun::new();
     write_run(&run);

@@ -8,7 +8,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use ringscope_ringbuf::layout::LEVEL_UNKNOWN;
+use ringscope_ringbuf::layout::{LEVEL_ALL, LEVEL_UNKNOWN};
 use ringscope_ringbuf::sys;
 
 /// The largest page size of the target, so that the statics never share a page with anything.
@@ -40,7 +40,16 @@ static CANARY: WordPage = WordPage::new(0);
 /// True when a site with this level bit is to be recorded. The one load and branch that a site costs when off.
 #[inline(always)]
 pub(crate) fn enabled(level_bit: u64) -> bool {
-    LEVEL.word.load(Ordering::Relaxed) & level_bit != 0
+    let mask = LEVEL.word.load(Ordering::Relaxed);
+    mask & level_bit != 0 && (mask <= LEVEL_ALL || enabled_at_first(level_bit))
+}
+
+/// The process's first look at its configuration: it may say that this very record is not wanted.
+#[cold]
+#[inline(never)]
+fn enabled_at_first(level_bit: u64) -> bool {
+    crate::process::current();
+    mask() & level_bit != 0
 }
 
 /// The level mask; [`LEVEL_UNKNOWN`] before the process looked at its configuration.

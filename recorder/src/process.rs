@@ -139,6 +139,10 @@ fn wait_for_set_up(claim: u64) -> bool {
 }
 
 fn set_up_first() {
+    let config = effective_config();
+    if !config.wanted {
+        return stay_off(&config);
+    }
     let claim = u64::from(sys::thread_id()) << 1 | 1;
     if level::generation_word()
         .compare_exchange(0, claim, Ordering::AcqRel, Ordering::Relaxed)
@@ -149,17 +153,28 @@ fn set_up_first() {
     if !CANARY_ARMED.swap(true, Ordering::Relaxed) {
         level::arm_canary();
     }
-    let config = effective_config();
-    let generation = if config.wanted { set_up(&config) } else { None };
-    if !config.wanted && config.log {
-        log(format_args!(
-            "off: neither RINGSCOPE_RUN nor RINGSCOPE_DIR nor RINGSCOPE_LEVEL is set"
-        ));
-    }
+    let generation = set_up(&config);
     if generation.is_none() {
         level::set_mask(LEVEL_OFF);
     }
     level::generation_word().store(generation.unwrap_or(OFF_GENERATION), Ordering::Release);
+}
+
+/// Nobody asked for recording: off without a system call.
+fn stay_off(config: &Config) {
+    let word = level::generation_word();
+    if word
+        .compare_exchange(0, OFF_GENERATION, Ordering::AcqRel, Ordering::Relaxed)
+        .is_err()
+    {
+        return;
+    }
+    level::set_mask(LEVEL_OFF);
+    if config.log {
+        log(format_args!(
+            "off: neither RINGSCOPE_RUN nor RINGSCOPE_DIR nor RINGSCOPE_LEVEL is set"
+        ));
+    }
 }
 
 /// The parent's configuration in a child, else what code and environment say.

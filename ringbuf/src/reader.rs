@@ -132,7 +132,8 @@ fn copy_range<S: Source>(
 /// order. Returns the sequence of the oldest possible record and one record per sequence from there, zeros where
 /// nothing is published.
 ///
-/// The true lap is known modulo 2^23; the newest lap in the ring is found as the one that most slots agree with.
+/// The true lap is known modulo 2^23; the newest lap in the ring is found as the one that most slots agree with. Slots
+/// that were reserved and never written may outvote as many records of a lap that has just begun.
 pub fn recover_by_stamps(slots: &[Record], capacity_log2: u32) -> (u64, Vec<Record>) {
     debug_assert_eq!(slots.len(), 1 << capacity_log2);
     let lap_of = |record: &Record| {
@@ -156,9 +157,9 @@ pub fn recover_by_stamps(slots: &[Record], capacity_log2: u32) -> (u64, Vec<Reco
         low.iter().filter(|r| lap_of(r) == Some(*lap)).count()
             + high.iter().filter(|r| lap_of(r) == Some(previous)).count()
     };
-    let candidates = [(common[0] + 1) & LAP_MASK, common[0]];
-    let newest = candidates
+    let newest = [common[0], (common[0] + 1) & LAP_MASK]
         .into_iter()
+        .filter(|lap| split_of(*lap) > 0)
         .max_by_key(agreeing)
         .unwrap_or(common[0]);
     let previous = newest.wrapping_sub(1) & LAP_MASK;

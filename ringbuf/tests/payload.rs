@@ -99,3 +99,13 @@ fn the_longest_value_is_kept_whole_and_one_byte_more_is_cut() {
         );
     }
 }
+
+#[test]
+fn key_zero_ends_the_late_arguments_whatever_stands_behind_it() {
+    let value = [ArgType::Bool as u8, 1];
+    assert!(take_late(&mut &[&[1, 0, 0, 0][..], &value].concat()[..]).is_some());
+    assert_eq!(
+        take_late(&mut &[&[0, 0, 0, 0][..], &value].concat()[..]),
+        None
+    );
+}

@@ -319,7 +319,10 @@ fn write_decoded(
         "time       {} from first to last record",
         SpanOfTime::new(decoded.extent.span_ns())
     );
-    let _ = writeln!(text, "cost       {}", cost(records, outcome));
+    // Records that are lost now took as much time to make.
+    let losses = &decoded.timeline.losses;
+    let made = records + losses.overwritten + losses.torn;
+    let _ = writeln!(text, "cost       {}", cost(made, outcome));
     let _ = writeln!(text, "clock      {}", clock_error(outcome, decoded));
     write_names(text, decoded);
     if let Some((path, written)) = &decoded.trace {

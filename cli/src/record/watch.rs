@@ -101,7 +101,10 @@ impl Watch {
         let mut pace = Pace::new();
         self.scan();
         let end = loop {
-            self.wait(signals, pace.sleep());
+            self.wait(
+                &[signals.as_raw_fd(), self.program.as_raw_fd()],
+                pace.sleep(),
+            );
             while let Some(signal) = signals.next() {
                 self.program.pass_on(signal);
             }
@@ -129,7 +132,7 @@ impl Watch {
         let deadline = Instant::now() + LINGER;
         self.step(pace);
         while self.processes.living().next().is_some() && Instant::now() < deadline {
-            self.wait(signals, pace.sleep());
+            self.wait(&[signals.as_raw_fd()], pace.sleep());
             if signals.next().is_some_and(Signal::asks_to_stop) {
                 return true;
             }
@@ -138,9 +141,9 @@ impl Watch {
         false
     }
 
-    /// Sleeps until something happens, at most for `sleep`.
-    fn wait(&self, signals: &Signals, sleep: Duration) {
-        let mut fds: Vec<RawFd> = vec![signals.as_raw_fd(), self.program.as_raw_fd()];
+    /// Sleeps until something happens, to one of `descriptors` or to the run, at most for `sleep`.
+    fn wait(&self, descriptors: &[RawFd], sleep: Duration) {
+        let mut fds = descriptors.to_vec();
         fds.extend(self.appearing.as_ref().map(DirectoryWatch::as_raw_fd));
         fds.extend(self.processes.descriptors());
         let sleep = self

@@ -1,7 +1,6 @@
 //! `record`: the program's status, signals and output stay its own; its records are saved; its end is told.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::sandbox::{Sandbox, scripted};
@@ -58,29 +57,40 @@ fn signals_reach_the_program() {
 }
 
 #[test]
-fn the_terminals_interrupt_reaches_the_program_once() {
+fn the_terminals_interrupt_is_left_to_the_terminal() {
     let sandbox = Sandbox::new();
+    let steps = ["signal:2", "print:got it", "end"];
+    let (mut running, mut terminal) =
+        sandbox.start_on_terminal(&[], &[&["spans:1", "print:ready"], &steps[..]].concat());
+    terminal.type_interrupt();
+    assert_eq!(running.line(), "got it");
+    running
+        .finish()
+        .expect_code(0)
+        .expect_stderr("1, none lost");
+
+    // A program that left the terminal's group asked not to be interrupted by it.
     let steps = [
-        "spans:1",
+        "group",
         "print:ready",
-        "signal:2",
+        "line",
         "spans:1",
         "drained",
         "none:2",
         "end",
     ];
-    let (running, mut keyboard) = sandbox.start_on_terminal(&[], &steps);
-    keyboard.write_all(b"\x03").unwrap();
+    let (running, mut terminal) = sandbox.start_on_terminal(&[], &steps);
+    terminal.type_interrupt();
     running
         .finish()
         .expect_code(0)
-        .expect_stderr("2, none lost");
+        .expect_stderr("1, none lost");
 }
 
 #[test]
 fn a_signal_that_ends_the_program_does_not_end_the_recording() {
     let sandbox = Sandbox::new();
-    let running = sandbox.start(&[], &["spans:10", "print:ready", "line"]);
+    let running = sandbox.start(&[], &["spans:10", "print:ready", "signal:12"]);
     running.signal(libc::SIGTERM);
     running
         .finish()
@@ -189,7 +199,16 @@ fn draining_saves_more_than_a_ring_holds() {
 #[test]
 fn a_record_that_stays_unpublished_holds_the_drain_up_only_so_long() {
     let sandbox = Sandbox::new();
-    let steps = ["spans:10", "hole", "spans:1500", "drained", "end"];
+    // A quarter of the ring, 512 records, must stand behind it first.
+    let steps = [
+        "spans:10",
+        "hole",
+        "spans:100",
+        "held:10",
+        "spans:1400",
+        "drained",
+        "end",
+    ];
     sandbox
         .record(&["--ring-size", "64KiB"], &steps)
         .expect_code(0)

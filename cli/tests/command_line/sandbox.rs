@@ -1,7 +1,7 @@
 //! A directory of its own for each test, and the programs that run in it.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -82,21 +82,27 @@ impl Sandbox {
         Sandbox::spawn(self.recording(options, steps))
     }
 
-    /// The same on a terminal of its own, which is returned: what is written to it is typed.
-    pub(crate) fn start_on_terminal(&self, options: &[&str], steps: &[&str]) -> (Running, File) {
-        let (keyboard, terminal) = terminal();
+    /// The same on a terminal of its own.
+    pub(crate) fn start_on_terminal(
+        &self,
+        options: &[&str],
+        steps: &[&str],
+    ) -> (Running, Terminal) {
+        let terminal = Terminal::new();
+        let screen = terminal.screen.as_raw_fd();
         let mut command = self.recording(options, steps);
-        // SAFETY: the closure makes two async-signal-safe calls on a descriptor that it owns.
+        // SAFETY: the closure makes two async-signal-safe calls on a descriptor that is open until
+        // the child runs.
         unsafe {
             command.pre_exec(move || {
                 libc::setsid();
-                match libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) {
+                match libc::ioctl(screen, libc::TIOCSCTTY, 0) {
                     0 => Ok(()),
                     _ => Err(io::Error::last_os_error()),
                 }
             });
         }
-        (Sandbox::spawn(command), keyboard)
+        (Sandbox::spawn(command), terminal)
     }
 
     fn spawn(mut command: Command) -> Running {
@@ -137,18 +143,37 @@ impl Sandbox {
     }
 }
 
-/// The two ends of a new terminal: the keyboard's and the programs'.
-fn terminal() -> (File, OwnedFd) {
-    let (mut keyboard, mut terminal) = (-1, -1);
-    let null = std::ptr::null_mut();
-    // SAFETY: two live integers are filled in with descriptors that nobody else knows.
-    unsafe {
-        let made = libc::openpty(&mut keyboard, &mut terminal, null, null.cast(), null.cast());
-        assert_eq!(made, 0, "{}", io::Error::last_os_error());
-        for fd in [keyboard, terminal] {
-            libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+/// A terminal with nobody before it but the test.
+pub(crate) struct Terminal {
+    keyboard: File,
+    /// Kept open: a terminal that no program has open is gone.
+    screen: OwnedFd,
+}
+
+impl Terminal {
+    fn new() -> Terminal {
+        let (mut keyboard, mut screen) = (-1, -1);
+        let null = std::ptr::null_mut();
+        // SAFETY: two live integers are filled in with descriptors that nobody else knows.
+        unsafe {
+            let made = libc::openpty(&mut keyboard, &mut screen, null, null.cast(), null.cast());
+            assert_eq!(made, 0, "{}", io::Error::last_os_error());
+            for fd in [keyboard, screen] {
+                libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+            }
+            Terminal {
+                keyboard: File::from_raw_fd(keyboard),
+                screen: OwnedFd::from_raw_fd(screen),
+            }
         }
-        (File::from_raw_fd(keyboard), OwnedFd::from_raw_fd(terminal))
+    }
+
+    /// Types Ctrl-C and waits for its echo, which the terminal gives after it has sent the signal.
+    pub(crate) fn type_interrupt(&mut self) {
+        self.keyboard.write_all(b"\x03").unwrap();
+        let mut echo = [0; 2];
+        self.keyboard.read_exact(&mut echo).unwrap();
+        assert_eq!(&echo, b"^C");
     }
 }
 

@@ -1,0 +1,56 @@
+//! What the fuzz targets share: a file to put inputs in, and check sums made right, so that an input gets past them.
+
+pub mod run;
+
+use std::fs;
+use std::path::PathBuf;
+
+use ringscope_ringbuf::layout::{
+    BLOCK_ALIGN, BLOCK_HEADER_LEN, BLOCK_MAGIC, FILE_START_LEN, RECORD_LEN, SEGMENT_MAGIC,
+    header_crc,
+};
+
+/// Writes `bytes` to this process's own file in memory; its path.
+pub fn file_with(bytes: &[u8]) -> PathBuf {
+    let path = PathBuf::from(format!("/dev/shm/ringscope-fuzz-{}", std::process::id()));
+    fs::write(&path, bytes).expect("/dev/shm can be written");
+    path
+}
+
+/// Makes magic and check sum of a file's header right, whose static part has `static_len` bytes.
+pub fn seal_header(bytes: &mut [u8], magic: [u8; 8], static_len: usize) {
+    if bytes.len() >= static_len.max(FILE_START_LEN) {
+        bytes[..8].copy_from_slice(&magic);
+        let crc = header_crc(&bytes[..static_len]);
+        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
+/// Makes the check sums of the blocks in a process file's body right.
+pub fn seal_blocks(body: &mut [u8]) {
+    let mut at = 0;
+    while at + BLOCK_HEADER_LEN <= body.len() {
+        let field = |offset: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| body[at + offset + i]));
+        let (magic, len) = (field(0), field(8) as usize);
+        let payload_at = at + BLOCK_HEADER_LEN;
+        if magic != BLOCK_MAGIC || len > body.len() - payload_at {
+            at += BLOCK_ALIGN;
+            continue;
+        }
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&body[at + 4..at + 12]);
+        hasher.update(&body[payload_at..payload_at + len]);
+        body[at + 12..payload_at].copy_from_slice(&hasher.finalize().to_le_bytes());
+        at = payload_at + len.next_multiple_of(BLOCK_ALIGN);
+    }
+}
+
+/// Makes the check sums of everything that looks like a segment header right.
+pub fn seal_segments(body: &mut [u8]) {
+    for header in body.chunks_exact_mut(RECORD_LEN) {
+        if header[..4] == SEGMENT_MAGIC.to_le_bytes() {
+            let crc = crc32fast::hash(&header[..24]);
+            header[24..28].copy_from_slice(&crc.to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What the tests that cross crates share. The tests themselves are the files beside this one, see `Cargo.toml`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`programs`] | building the programs under test, starting them, and places for their runs |
+//! | [`mounts`] | small file systems of the tests' own |
+//! | [`run_files`] | the files of a run, read straight through `ringscope-ringbuf` |
+//! | [`script`], [`expected`] | what a numbered record must say |
+//! | [`judge`] | judges every record of a run against the script |
+//! | [`campaign`] | kills writers at random moments and has each judged |
+//! | [`scenarios`] | a storm of signals and forks, for tests and mutants |
+//! | [`traces`] | decoded traces, read back by a strict parser |
+
+pub mod campaign;
+pub mod expected;
+pub mod judge;
+pub mod mounts;
+pub mod programs;
+pub mod run_files;
+pub mod scenarios;
+#[path = "writer/src/script.rs"]
+pub mod script;
+#[path = "writer/src/texts.rs"]
+pub mod texts;
+pub mod traces;

@@ -1,0 +1,45 @@
+//! Known bugs, planted one at a time: the judge of the other tests must catch each of them.
+
+use ringscope_tests::{campaign, programs, scenarios};
+
+/// Kills that a bug may survive.
+const TRIES: u64 = 3_000;
+
+fn is_caught_by_kills(name: &str) {
+    let tally = campaign::run(&programs::mutant(name), TRIES, 1, true);
+    println!(
+        "{name}: caught after {} kills: {:?}",
+        tally.kills,
+        tally.failures.first()
+    );
+    assert!(!tally.failures.is_empty(), "{name} survived {TRIES} kills");
+}
+
+#[test]
+fn a_stamp_before_its_payload_is_caught() {
+    is_caught_by_kills("stamp_first");
+}
+
+#[test]
+fn a_stamp_that_is_not_invalidated_is_caught() {
+    is_caught_by_kills("no_invalidate");
+}
+
+#[test]
+fn a_key_before_its_start_is_caught() {
+    is_caught_by_kills("key_first");
+}
+
+#[test]
+fn a_reservation_in_two_steps_is_caught_by_the_storm() {
+    let verdict = scenarios::signal_storm(&programs::mutant("load_store_reserve"), false, 4_000);
+    assert!(!verdict.failures.is_empty());
+}
+
+#[test]
+fn a_child_that_does_not_look_at_its_generation_is_caught() {
+    for how in ["fork", "clone", "inside"] {
+        let forked = scenarios::fork(&programs::mutant("no_generation"), how);
+        assert!(!forked.verdict.failures.is_empty(), "{how}");
+    }
+}

@@ -1,0 +1,27 @@
+//! A program with an output and an exit status of its own, whatever becomes of the recording.
+
+use std::process::ExitCode;
+
+use crate::numbered::Cycles;
+
+/// Records on several threads, and computes something.
+pub(crate) fn run() -> ExitCode {
+    let sum = |thread: u64| {
+        let mut cycles = Cycles::new(thread);
+        for _ in 0..100 {
+            cycles.record_one();
+        }
+        cycles.number
+    };
+    let others: Vec<_> = (1..4)
+        .map(|thread| std::thread::spawn(move || sum(thread)))
+        .collect();
+    let total: u64 = sum(0)
+        + others
+            .into_iter()
+            .map(|other| other.join().expect("a thread does not panic"))
+            .sum::<u64>();
+    println!("total {total}");
+    eprintln!("done");
+    ExitCode::from(7)
+}

@@ -1,0 +1,41 @@
+//! One thread that records as fast as it can while another one sends it signals as fast as it can, whose handler
+//! records too. Option: `cycles`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::numbered::Cycles;
+use crate::options::Options;
+use crate::output::say;
+use crate::{script, timer};
+
+/// Says the exact numbers recorded by the thread and its handler at the end.
+pub(crate) fn run(options: &Options) {
+    static OVER: AtomicBool = AtomicBool::new(false);
+    let records = options.number("cycles", 10_000) * script::CYCLE;
+    timer::install_handler();
+    timer::set_thread(0);
+    ringscope::prepare_thread();
+    // SAFETY: gettid and getpid take nothing and can't fail.
+    let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+    let storm = std::thread::spawn(move || {
+        while !OVER.load(Ordering::Relaxed) {
+            // SAFETY: the thread lives until the storm is over, and has a handler.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGALRM) };
+            for _ in 0..200 {
+                core::hint::spin_loop();
+            }
+        }
+    });
+    let mut cycles = Cycles::new(0);
+    while cycles.number < records {
+        cycles.record_one();
+    }
+    timer::block();
+    OVER.store(true, Ordering::Relaxed);
+    storm.join().expect("the storm ends well");
+    say(format_args!(
+        "recorded {process} 0 {} {}",
+        cycles.number,
+        timer::handled()
+    ));
+}
