@@ -1,6 +1,8 @@
 //! Every string that breaks importers, in every place that takes one: valid JSON, and the right text.
 
+use ringscope_ringbuf::layout::{DropCause, Kind};
 use ringscope_tests::programs::{Medium, command, new_dir, runs_in, writer};
+use ringscope_tests::run_files::RunFiles;
 use ringscope_tests::texts::texts;
 use ringscope_tests::traces::trace_of;
 
@@ -14,14 +16,6 @@ fn strings_of_every_kind_come_out_right() {
         .expect("the writer starts");
     assert!(status.success());
     let trace = trace_of(&runs_in(dir.path())[0]);
-    let len = |event: &serde_json::Value| event["name"].as_str().map_or(0, str::len);
-    for (n, t) in texts().iter().enumerate() {
-        for e in trace.events() {
-            if e["args"]["kind"] == "name" && e["args"]["n"] == n {
-                println!("{n} {} {}", t.len(), len(e));
-            }
-        }
-    }
     assert!(!trace.timeline.losses.any(), "{:?}", trace.timeline.losses);
 
     let of_kind = |kind: &str, n: usize| {
@@ -35,9 +29,9 @@ fn strings_of_every_kind_come_out_right() {
     for (n, bytes) in texts().iter().enumerate() {
         let text = String::from_utf8_lossy(bytes);
         assert_eq!(of_kind("name", n)["name"], text.as_ref());
-        let value = of_kind("value", n);
-        assert_eq!(value["args"]["text"], text.as_ref());
-        assert_eq!(value["args"]["late"], text.as_ref());
+        for kind in ["value", "late value"] {
+            assert_eq!(of_kind(kind, n)["args"]["text"], text.as_ref(), "{kind}");
+        }
         // A row without a name gets one.
         let row = |kind| trace.row_of(of_kind(kind, n));
         assert!(
@@ -58,4 +52,43 @@ fn strings_of_every_kind_come_out_right() {
         .next()
         .expect("the process has a name");
     assert_eq!(process["args"]["name"], "quoted \" name \\");
+}
+
+#[test]
+fn a_record_takes_a_quarter_of_its_ring_at_most() {
+    let dir = new_dir(Medium::Memory);
+    let status = command(&writer())
+        .arg("strings")
+        .env("RINGSCOPE_DIR", dir.path())
+        .env("RINGSCOPE_RING_SIZE", "16KiB")
+        .status()
+        .expect("the writer starts");
+    assert!(status.success());
+    let run = RunFiles::read(&runs_in(dir.path())[0]).expect("the run can be read");
+    let [process] = &run.processes[..] else {
+        panic!("one process")
+    };
+    let cut = process.lock.drops(DropCause::ValueCut);
+    assert!(
+        cut >= 4,
+        "two texts of 10 kB in two or three places each: {cut} cut"
+    );
+    for ring in &process.rings {
+        let records = ring.contents().expect("the ring can be read").records;
+        let is_continuation = |record: &Option<_>| {
+            record.is_some_and(|r: ringscope_ringbuf::layout::Record| {
+                r.kind_number() == Kind::Continuation as u8
+            })
+        };
+        let runs = records.split(|record| !is_continuation(record));
+        let longest = runs.map(<[_]>::len).max().unwrap_or(0) as u64;
+        assert!(
+            longest <= ring.file.capacity() / 4,
+            "{longest} continuations"
+        );
+        assert!(
+            records.iter().all(Option::is_some),
+            "a slot is not published"
+        );
+    }
 }

@@ -389,6 +389,20 @@ mod tests {
         }
 
         #[test]
+        fn the_quick_way_is_exact_up_to_its_limit(
+            rise_ns in 1u64..1 << 40,
+            run_ticks in 1u64..1 << 40,
+            back in 1u64..1 << 40,
+        ) {
+            let line = Line::new(pair(0, 0, 0), rise_ns, run_ticks);
+            // The error of the multiplier is largest here: half of the quotients come out one too small.
+            let distance = (1u64 << line.shift) - back.min((1 << line.shift) - 1);
+            let doubled = 2 * distance as u128 * rise_ns as u128 + run_ticks as u128;
+            let expected = i64::try_from(doubled / (2 * run_ticks as u128)).unwrap_or(i64::MAX);
+            prop_assert_eq!(line.forward(distance), expected);
+        }
+
+        #[test]
         fn later_ticks_never_come_out_earlier(
             pairs in prop::collection::vec((0u64..1 << 45, 0i64..1 << 40, 0u32..1000), 1..20),
             mut probes in prop::collection::vec(0u64..1 << 46, 2..50),

@@ -38,6 +38,22 @@ fn two_recorders_in_one_process_share_its_lanes() {
 }
 
 #[test]
+fn the_newest_name_of_a_process_stands() {
+    for (first, second) in [(1, 2), (2, 1)] {
+        let run = TestRun::new();
+        for (nonce, age) in [(1, first), (2, second)] {
+            let mut process = simple(&run, 100, nonce, 101, "work", 1_000);
+            process.header.created_mono_ns = (MONO_ZERO_NS + age).into();
+            process.block(&Block::ProcessName {
+                name: format!("name {age}").as_bytes(),
+            });
+            process.finish();
+        }
+        assert_eq!(run.timeline().processes[0].name, "name 2");
+    }
+}
+
+#[test]
 fn equal_ids_of_different_processes_get_made_up_ones() {
     let run = TestRun::new();
     simple(&run, 1, 1, 1, "a", 1_000).finish();

@@ -98,6 +98,32 @@ fn names_categories_levels_and_durations_filter() {
 }
 
 #[test]
+fn losses_stay_visible_whatever_is_asked_for() {
+    let run = TestRun::new();
+    let process = run.process(100, 1);
+    process.site(1, "work", "c", &[]);
+    process.owner(0, 101, 0, 0, "main");
+    let ring = process.ring(0, 6, 101);
+    for at in 1..=100 {
+        ring.span(1, at * 10, at * 10 + 4);
+    }
+    process.finish();
+    let filter = Filter {
+        names: list(&["other"]),
+        categories: list(&["d"]),
+        levels: Some(LEVEL_VERBOSE),
+        min_duration_ns: 1_000_000_000,
+        ..Filter::default()
+    };
+    let timeline = run.timeline_with(&Options {
+        filter,
+        ..Options::default()
+    });
+    assert_eq!(names(&events(&trace(&timeline))), ["ringscope.lost"]);
+    assert_eq!(timeline.losses.overwritten, 36);
+}
+
+#[test]
 fn time_cuts_keep_the_spans_around_clipped() {
     let (events, _) = filtered(Filter {
         from: Some(TimeBound::FromStart(12_000)),

@@ -105,7 +105,7 @@ impl Span {
         };
         // SAFETY: the guard is neither Send nor Sync and hands out no reference: this call alone has the payload.
         let payload = unsafe { &mut *self.payload.get() };
-        if !payload.append(key_id, &value) {
+        if !payload.append(key_id, &value, ring) {
             process::count(DropCause::ValueCut);
         }
         if self.open_slot != NO_SLOT {

@@ -78,7 +78,12 @@ impl ThreadRing {
             self.save(sequence);
         }
         self.spill.in_progress.store(false, Ordering::Relaxed);
-        true
+        // Handlers that starved this call may have saved the ring past its slots, as a hole.
+        let is_late = sequence < self.spill.saved.load(Ordering::Relaxed);
+        if is_late {
+            process::count(DropCause::NestedSpill);
+        }
+        !is_late
     }
 
     /// True when the supervisor has saved enough, or is alive and late: then records are overwritten, which it counts.
@@ -96,7 +101,12 @@ impl ThreadRing {
         let alive =
             alive_ns != 0 && monotonic_ns().saturating_sub(alive_ns) < SUPERVISOR_SILENCE_NS;
         if alive {
-            self.writer.set_limit(end + capacity / 8);
+            let limit = end + capacity / 8;
+            // What is overwritten up to there is lost: nothing beyond `saved` and a ring is ever written.
+            self.spill
+                .saved
+                .fetch_max(limit - capacity, Ordering::Relaxed);
+            self.writer.set_limit(limit);
         }
         alive
     }
@@ -106,18 +116,22 @@ impl ThreadRing {
         let capacity = self.writer.capacity();
         let spill = &self.spill;
         let saved = spill.saved.load(Ordering::Relaxed).max(self.ring.drained());
-        let first = saved.max(sequence.saturating_sub(capacity));
+        // Slots reserved beyond a ring from `saved` were not written, since there was no room.
+        let written_end = sequence.min(saved + capacity).max(saved);
         // Up to the first slot that is reserved and not published: a call that this one interrupts will publish it.
-        // One that stays so for half a ring belongs to a call that was left by a jump.
-        let unpublished = (first..sequence).find(|s| !self.ring.is_published(*s));
-        let end = unpublished
-            .filter(|s| *s >= first + capacity / 2)
-            .unwrap_or(sequence);
-        match self.write_segment(first, end) {
+        // One that stays so for half a ring is given up: it was left by a jump, or handlers starve it.
+        let unpublished = (saved..written_end).find(|s| !self.ring.is_published(*s));
+        let waiting = unpublished.filter(|s| *s >= saved + capacity / 2);
+        if unpublished.is_some() && waiting.is_none() {
+            process::count(DropCause::NestedSpill);
+        }
+        let end = waiting.unwrap_or(written_end);
+        let next = waiting.unwrap_or(sequence.max(saved));
+        match self.write_segment(saved, end) {
             Ok(()) => {
-                spill.saved.store(end, Ordering::Relaxed);
-                self.ring.set_spilled(end);
-                self.writer.set_limit(soft_limit(end, &self.writer));
+                spill.saved.store(next, Ordering::Relaxed);
+                self.ring.set_spilled(next);
+                self.writer.set_limit(soft_limit(next, &self.writer));
             }
             Err(_) => {
                 process::count(DropCause::SpillFailed);
@@ -129,6 +143,9 @@ impl ThreadRing {
     }
 
     fn write_segment(&self, first: u64, end: u64) -> Result<(), i32> {
+        if first == end {
+            return Ok(());
+        }
         let (spill, process) = (&self.spill, self.process);
         let file = self.open_segments()?;
         let mut offset = spill.file_len.load(Ordering::Relaxed);

@@ -467,11 +467,26 @@ impl Payload {
     }
 
     /// Appends an argument that became known late; false when it had to be cut or does not fit.
-    pub(crate) fn append<V: Value>(&mut self, key_id: u32, value: &V) -> bool {
-        let (len, word, limit) = (self.len as usize, self.word, self.buffer().len() - PADDING);
-        if len <= 8 {
-            self.buffer()[..8].write_copy_of_slice(&word.to_le_bytes());
+    pub(crate) fn append<V: Value>(&mut self, key_id: u32, value: &V, ring: &ThreadRing) -> bool {
+        let len = self.len as usize;
+        if self.long == 0 {
+            let word = self.word;
+            if len <= 8 {
+                self.buffer()[..8].write_copy_of_slice(&word.to_le_bytes());
+            }
+            if self.put_late(len, INLINE_LEN, key_id, value) {
+                return true;
+            }
+            if !self.move_to_long(len, ring) {
+                return false;
+            }
         }
+        let limit = LONG_LEN.min(ring.max_payload());
+        self.put_late(len, limit, key_id, value)
+    }
+
+    /// Writes a late argument behind the first `len` bytes, up to `limit`; false when it was cut or does not fit.
+    fn put_late<V: Value>(&mut self, len: usize, limit: usize, key_id: u32, value: &V) -> bool {
         let mut out = Out {
             len,
             ..Out::new(&mut self.buffer()[..limit])
@@ -486,6 +501,21 @@ impl Payload {
             self.set_len(end);
         }
         !cut
+    }
+
+    /// Goes on in a long buffer, with the first `len` bytes; false when there is none.
+    #[cold]
+    #[inline(never)]
+    fn move_to_long(&mut self, len: usize, ring: &ThreadRing) -> bool {
+        let Some((index, bytes)) = ring.long_values.take() else {
+            return false;
+        };
+        let bytes: *mut MaybeUninit<u8> = bytes.cast();
+        // SAFETY: the long buffer is longer than this one, and taken for this payload alone.
+        unsafe { bytes.copy_from_nonoverlapping(self.buffer().as_ptr(), len) };
+        (self.long, self.long_bytes) = (index + 1, bytes);
+        self.set_len(len);
+        true
     }
 
     /// Gives the long buffer back.

@@ -6,7 +6,12 @@ use crate::texts::texts;
 pub(crate) fn run() {
     for (n, text) in (0u64..).zip(texts()) {
         drop(ringscope::span!(&text, n, kind = "name"));
-        let span = ringscope::span!("value", n, text = &text[..]);
+        drop(ringscope::span!("value", n, text = &text[..]));
+        let span = ringscope::span!("late value", n);
+        span.record("text", &text[..]);
+        drop(span);
+        // A record's values take 16 KiB together, or a quarter of the ring: the second text may be cut.
+        let span = ringscope::span!("two values", n, text = &text[..]);
         span.record("late", &text[..]);
         drop(span);
         let track = ringscope::track(&text);
