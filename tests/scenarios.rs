@@ -13,7 +13,8 @@ pub fn signal_storm(program: &Path, full: bool, cycles: u64) -> Verdict {
     let output = command(program)
         .args(["signals", &format!("cycles={cycles}")])
         .env("RINGSCOPE_DIR", dir.path())
-        .env("RINGSCOPE_RING_SIZE", "16KiB")
+        // In full mode an eighth of the ring must hold what handlers record while the thread saves it.
+        .env("RINGSCOPE_RING_SIZE", if full { "1MiB" } else { "16KiB" })
         .env("RINGSCOPE_MODE", if full { "full" } else { "flight" })
         .output()
         .expect("the writer starts");

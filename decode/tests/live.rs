@@ -4,22 +4,39 @@
 
 mod common;
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::*;
 use ringscope_decode::{Limits, Liveness, Options, Run, Timeline};
-use ringscope_ringbuf::layout::Kind;
+use ringscope_ringbuf::file::FileKind;
+use ringscope_ringbuf::layout::{Kind, RING_HEAD_OFFSET, SEQUENCE_BITS};
 use ringscope_ringbuf::payload::ArgType;
 use ringscope_ringbuf::reader::pack_duration;
 use ringscope_ringbuf::sys;
 
-#[test]
-fn snapshots_of_a_ring_that_wraps_are_whole() {
-    let run = TestRun::new();
+/// Sets its flag when it goes, also by a panic: the writer must not wait for a reader that failed.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A process file that says it is this process: alive, whoever holds its lock.
+fn living_process(run: &TestRun) -> TestProcess {
     let mut process = run.process(std::process::id(), 1);
     process.header.boot_id = sys::boot_id();
     process.header.pid_namespace = sys::pid_namespace().into();
     process.header.start_time = sys::start_time(0).unwrap().into();
+    process
+}
+
+#[test]
+fn snapshots_of_a_ring_that_wraps_are_whole() {
+    let run = TestRun::new();
+    let process = living_process(&run);
     process.site(
         1,
         "work",
@@ -33,9 +50,8 @@ fn snapshots_of_a_ring_that_wraps_are_whole() {
     std::thread::scope(|scope| {
         let path = run.path();
         let reader = scope.spawn(|| {
-            let snapshots: Vec<u64> = (0..60).map(|_| check_snapshot(path)).collect();
-            done.store(true, Ordering::Relaxed);
-            snapshots
+            let _done = SetOnDrop(&done);
+            (0..60).map(|_| check_snapshot(path)).collect::<Vec<u64>>()
         });
         let mut n = 0u64;
         while !done.load(Ordering::Relaxed) {
@@ -67,4 +83,26 @@ fn check_snapshot(path: &std::path::Path) -> u64 {
     assert_eq!(found, expected);
     assert_eq!(timeline.losses.total(), first);
     first + found.len() as u64
+}
+
+/// The ring is copied first, its segments are opened later: what was saved in between is not part of the snapshot.
+#[test]
+fn what_was_saved_after_the_ring_was_copied_is_left_out() {
+    let run = TestRun::new();
+    let process = living_process(&run);
+    process.site(1, "work", "c", &[]);
+    process.owner(0, 101, 0, 0, "writer");
+    let ring = process.ring(0, 6, 101);
+    for at in 0..40 {
+        ring.span(1, at * 10, at * 10 + 5);
+    }
+    ring.save(FileKind::Drain, 0, 0..40);
+    process.finish();
+    let mut bytes = fs::read(&ring.path).unwrap();
+    let earlier_head = 30u64 | 30 << SEQUENCE_BITS;
+    bytes[RING_HEAD_OFFSET..RING_HEAD_OFFSET + 8].copy_from_slice(&earlier_head.to_le_bytes());
+    fs::write(&ring.path, bytes).unwrap();
+    let timeline = run.timeline();
+    assert_eq!(timeline.events.len(), 30);
+    assert!(!timeline.losses.any(), "{:?}", timeline.losses);
 }

@@ -35,14 +35,12 @@ fn check_blocks(body: &[u8]) {
         let Some(len) = block.encode(&mut buffer) else {
             continue;
         };
-        let again = blocks(&buffer[..len], &mut damaged_bytes);
-        // Names longer than a writer may write are cut by the writer.
-        if !has_long_name(&block) {
-            assert_eq!(again.len(), 1);
-            assert_eq!(again[0].block, Ok(block));
-        }
         let once = buffer[..len].to_vec();
+        let again = blocks(&once, &mut damaged_bytes);
+        assert_eq!(again.len(), 1);
         let again = again[0].block.expect("what was encoded can be decoded");
+        // Names longer than a writer may write are cut by the writer.
+        assert!(again == block || has_long_name(&block));
         let len = again.encode(&mut buffer).expect("it fitted before");
         assert_eq!(once, buffer[..len]);
     }

@@ -119,10 +119,12 @@ impl ThreadRing {
         // Slots reserved beyond a ring from `saved` were not written, since there was no room.
         let written_end = sequence.min(saved + capacity).max(saved);
         // Up to the first slot that is reserved and not published: a call that this one interrupts will publish it.
-        // One that stays so for half a ring is given up: it was left by a jump, or handlers starve it.
-        let unpublished = (saved..written_end).find(|s| !self.ring.is_published(*s));
-        let waiting = unpublished.filter(|s| *s >= saved + capacity / 2);
-        if unpublished.is_some() && waiting.is_none() {
+        // One that stays so for half a ring is given up (it was left by a jump, or handlers starve it), and must not
+        // hide a younger one.
+        let given_up_before = saved + capacity / 2;
+        let is_waiting = |s: &u64| !self.ring.is_published(*s);
+        let waiting = (given_up_before..written_end).find(is_waiting);
+        if (saved..written_end.min(given_up_before)).any(|s| is_waiting(&s)) {
             process::count(DropCause::NestedSpill);
         }
         let end = waiting.unwrap_or(written_end);

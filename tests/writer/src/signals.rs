@@ -1,5 +1,5 @@
 //! One thread that records as fast as it can while another one sends it signals as fast as it can, whose handler
-//! records too. Option: `cycles`.
+//! records too. Options: `cycles` of the thread and records `handled` by the handler, at least.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +12,7 @@ use crate::{script, timer};
 pub(crate) fn run(options: &Options) {
     static OVER: AtomicBool = AtomicBool::new(false);
     let records = options.number("cycles", 10_000) * script::CYCLE;
+    let handled = options.number("handled", 1_000);
     timer::install_handler();
     timer::set_thread(0);
     ringscope::prepare_thread();
@@ -27,7 +28,7 @@ pub(crate) fn run(options: &Options) {
         }
     });
     let mut cycles = Cycles::new(0);
-    while cycles.number < records {
+    while cycles.number < records || timer::handled() < handled {
         cycles.record_one();
     }
     timer::block();
