@@ -83,7 +83,7 @@ pub struct Row {
     pub share: f64,
 }
 
-/// The table of a time line's spans. Open spans and losses do not count.
+/// The table of a time line's spans and instants. Open spans and losses do not count.
 pub fn table(timeline: &Timeline, options: &Options) -> Vec<Row> {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     let mut seen: BTreeMap<(u32, &str), usize> = BTreeMap::new();
@@ -162,8 +162,10 @@ struct Span<'a> {
     self_ns: u64,
 }
 
+/// Instants count as spans of no length, as they do for Perfetto.
 fn counts(event: &Event) -> bool {
-    event.kind.is_interval() && event.kind != EventKind::Lost && !event.is_open()
+    let is_span = event.kind.is_interval() && event.kind != EventKind::Lost;
+    (is_span || event.kind == EventKind::Instant) && !event.is_open()
 }
 
 /// All spans that count, with their self time, by start.
