@@ -12,6 +12,7 @@ use ringscope_benches::kernel::{allowed_cores, forget_environment, run_quietly};
 use ringscope_benches::machine::Machine;
 use ringscope_benches::measurement::Measurement;
 use ringscope_benches::rounds::Plan;
+use ringscope_benches::system_calls;
 
 use crate::configuration::{Capture, Configuration, ring_size};
 use crate::losses::losses_of;
@@ -102,14 +103,19 @@ impl Campaign {
 
     /// How counts are come by on this machine.
     fn means(&self) -> Means {
-        let Err(error) = Counter::open() else {
-            return Means::of_instructions("processor");
-        };
-        let version = run_quietly(Command::new(&self.valgrind).arg("--version"));
-        Means::of_instructions(&match version {
-            Ok(()) => "callgrind".to_string(),
-            Err(why) => format!("n/a: perf_event_open: {error}; {why}"),
-        })
+        let traced = system_calls::count(Command::new("true"), 0);
+        let by_valgrind = || run_quietly(Command::new(&self.valgrind).arg("--version"));
+        Means {
+            page_faults: "getrusage",
+            system_calls: traced.map_or_else(|why| format!("n/a: {why}"), |_| "ptrace".to_string()),
+            instructions: match Counter::open() {
+                Ok(_) => "processor".to_string(),
+                Err(error) => match by_valgrind() {
+                    Ok(()) => "callgrind".to_string(),
+                    Err(why) => format!("n/a: perf_event_open: {error}; {why}"),
+                },
+            },
+        }
     }
 
     /// Why a configuration can't be measured here.
@@ -142,11 +148,14 @@ impl Campaign {
         let measured: Measured = self.outcome_of(&pass(Pass::Measure))?;
         let losses = losses_of(&measured.run)?;
         let mut measurements = measured.measurements;
-        let system_calls: Vec<u64> = self.outcome_of(&pass(Pass::Trace))?;
-        let records = self.plan().calls * configuration.threads as u64;
-        for (measurement, count) in measurements.iter_mut().zip(system_calls) {
-            let per_record = count as f64 / (records * measurement.records_per_call) as f64;
-            measurement.system_calls_per_million = Some(per_record * 1e6);
+        if means.system_calls == "ptrace" {
+            let counts: Vec<u64> = self.outcome_of(&pass(Pass::Trace))?;
+            let calls = self.plan().calls * configuration.threads as u64;
+            for (measurement, count) in measurements.iter_mut().zip(counts) {
+                let records = calls * measurement.records_per_call;
+                let per_million = count as f64 * 1e6 / records as f64;
+                measurement.system_calls_per_million = Some(per_million);
+            }
         }
         if means.instructions == "callgrind" && configuration.threads == 1 {
             self.count_instructions(pass(Pass::Callgrind), &mut measurements)?;

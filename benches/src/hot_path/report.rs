@@ -30,23 +30,12 @@ pub(crate) struct Report {
 /// How counts were come by; `n/a: why` where they were not.
 #[derive(Debug, Serialize)]
 pub(crate) struct Means {
-    /// System calls.
-    pub(crate) system_calls: &'static str,
     /// Page faults.
     pub(crate) page_faults: &'static str,
+    /// System calls.
+    pub(crate) system_calls: String,
     /// Instructions.
     pub(crate) instructions: String,
-}
-
-impl Means {
-    /// Those of every machine, with `instructions` as it is on this one.
-    pub(crate) fn of_instructions(instructions: &str) -> Means {
-        Means {
-            system_calls: "ptrace",
-            page_faults: "getrusage",
-            instructions: instructions.to_string(),
-        }
-    }
 }
 
 /// The figures of one configuration.
