@@ -37,11 +37,11 @@ impl GoldenRun {
                 files.push((name, bytes));
             }
         }
-        files.sort();
+        files.sort_by_key(|(name, _)| name.to_string());
         GoldenRun { dir, files }
     }
 
-    /// Name and bytes of the files, by name.
+    /// Name and bytes of the files, in the order of their names' bytes, as `ci/fuzz` numbers them.
     pub fn files(&self) -> &[(FileName, Vec<u8>)] {
         &self.files
     }

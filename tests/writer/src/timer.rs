@@ -1,6 +1,7 @@
 //! A timer that interrupts one thread by a signal, and the handler that records.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::script;
 
@@ -10,6 +11,9 @@ thread_local! {
     /// Records of the thread's handler so far.
     static HANDLED: Cell<u64> = const { Cell::new(0) };
 }
+
+/// Signals that were handled, by all threads.
+pub(crate) static SIGNALS: AtomicU64 = AtomicU64::new(0);
 
 /// Records of the calling thread's handler so far.
 pub(crate) fn handled() -> u64 {
@@ -90,6 +94,7 @@ extern "C" fn on_signal(_signal: libc::c_int) {
         record(thread, number);
         HANDLED.set(number + 1);
     }
+    SIGNALS.fetch_add(1, Ordering::Release);
 }
 
 fn record(thread: u64, number: u64) {
