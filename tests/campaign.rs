@@ -8,8 +8,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::expected::is_numbered;
 use crate::judge::{Terms, Verdict, judge};
 use crate::programs::{Medium, command, new_dir, runs_in};
+use crate::traces::trace_of;
+
+/// One of so many runs is decoded too.
+const DECODED_SHARE: u64 = 50;
 
 /// A writer and the moment of its death.
 #[derive(Clone, Copy, Debug)]
@@ -102,8 +109,34 @@ pub fn kill_one(program: &Path, case: Case, random: &mut Random) -> Verdict {
     let mut verdict = Verdict::default();
     for run in runs_in(dir.path()) {
         verdict = judge(&run, case.terms());
+        if verdict.rings > 0 && verdict.uncounted == 0 && random.below(DECODED_SHARE) == 0 {
+            check_decoded(&run, &mut verdict);
+        }
     }
     verdict
+}
+
+/// The decoder must find the same records, and count the same losses, as the judge did by the script. How it shares them
+/// out between overwritten and torn is its own matter: records in flight side by side look like one.
+fn check_decoded(run: &Path, verdict: &mut Verdict) {
+    let trace = trace_of(run);
+    let is_record = |event: &&Value| {
+        let phase = event["ph"].as_str();
+        let is_open = event["args"]["ringscope.open"] == true;
+        !is_open && phase != Some("M") && event["name"].as_str().is_some_and(is_numbered)
+    };
+    let found = trace.events().iter().filter(is_record).count() as u64;
+    let losses = &trace.timeline.losses;
+    let (lost, wanted) = (
+        losses.overwritten + losses.torn,
+        verdict.overwritten + verdict.in_flight,
+    );
+    if (found, lost) != (verdict.records, wanted) {
+        let records = verdict.records;
+        verdict.failures.push(format!(
+            "decoded: expected {records} records and {wanted} lost, found {found} and {losses:?}"
+        ));
+    }
 }
 
 fn writer_for(program: &Path, case: Case) -> Command {

@@ -29,11 +29,7 @@ fn die(how: &str, is_right: impl Fn(ExitStatus) -> bool, is_clean: bool) {
                 ..Terms::default()
             };
             let verdict = judge(&run, terms);
-            assert!(
-                verdict.failures.is_empty(),
-                "{how}: {:#?}",
-                verdict.failures
-            );
+            verdict.assert_sound();
             assert!(verdict.records > 100, "{how}");
             let files = RunFiles::read(&run).expect("the run can be read");
             let [process] = &files.processes[..] else {

@@ -32,8 +32,12 @@ fn a_key_before_its_start_is_caught() {
 
 #[test]
 fn a_reservation_in_two_steps_is_caught_by_the_storm() {
-    let verdict = scenarios::signal_storm(&programs::mutant("load_store_reserve"), false, 4_000);
-    assert!(!verdict.failures.is_empty());
+    let writer = programs::mutant("load_store_reserve");
+    let is_caught = |_| {
+        let verdict = scenarios::signal_storm(&writer, false, 4_000);
+        !verdict.failures.is_empty()
+    };
+    assert!((0..20).any(is_caught));
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod span;
 mod spill;
 mod thread;
 mod track;
+mod undisturbed;
 mod value;
 
 use std::fmt;

@@ -19,6 +19,7 @@ use crate::config::Mode;
 use crate::place::last_errno;
 use crate::process::{self, Process};
 use crate::thread::ThreadRing;
+use crate::undisturbed::Undisturbed;
 
 /// A supervisor that gave no sign of life for so long is taken for dead. It gives one every 250 ms.
 const SUPERVISOR_SILENCE_NS: u64 = 2_000_000_000;
@@ -65,6 +66,7 @@ impl ThreadRing {
     #[cold]
     #[inline(never)]
     pub(crate) fn make_room(&self, sequence: u64, slot_count: u64) -> bool {
+        let _undisturbed = Undisturbed::begin();
         if self.spill.in_progress.swap(true, Ordering::Relaxed) {
             let free = sequence + slot_count
                 <= self.spill.saved.load(Ordering::Relaxed) + self.writer.capacity();

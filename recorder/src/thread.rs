@@ -19,6 +19,7 @@ use crate::long_value::LongValues;
 use crate::pool::MAX_RINGS;
 use crate::process::{self, Process};
 use crate::spill::Spill;
+use crate::undisturbed::Undisturbed;
 use crate::{arena, clock, level};
 
 /// A new ring takes at most this part of what rings may still take, so that many threads each get one.
@@ -78,6 +79,7 @@ pub(crate) fn existing() -> Option<&'static ThreadRing> {
 #[cold]
 #[inline(never)]
 fn set_up() -> Option<&'static ThreadRing> {
+    let _undisturbed = Undisturbed::begin();
     if RING.get() == CLOSED {
         process::count_in_child(DropCause::LateThread);
         return None;

@@ -33,6 +33,7 @@ pub(super) fn check(
     // A thread that its handler starved for a whole ring has left no number to tell how many it made.
     let is_starved = last.own.iter().all(|record| record.number.is_none());
     if terms.handlers && !terms.full && is_starved {
+        verdict.uncounted += 1;
         return;
     }
     let others: u64 = verdict.others.values().sum();

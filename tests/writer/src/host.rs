@@ -6,6 +6,13 @@ use crate::numbered::Cycles;
 
 /// Records on several threads, and computes something.
 pub(crate) fn run() -> ExitCode {
+    // What a call of the host left to be looked at.
+    let left_errno = 77;
+    // SAFETY: the pointer is to the thread's own errno.
+    unsafe { *libc::__errno_location() = left_errno };
+    ringscope::instant!("first");
+    // SAFETY: as above.
+    assert_eq!(unsafe { *libc::__errno_location() }, left_errno);
     let sum = |thread: u64| {
         let mut cycles = Cycles::new(thread);
         for _ in 0..100 {
