@@ -41,9 +41,14 @@ pub(crate) struct RingSource {
     pub mixed_open: u64,
     pub problems: Vec<Problem>,
     capacity_log2: u32,
-    copy_first: u64,
-    copy: Vec<Record>,
+    copy: Vec<Run>,
     segments: Vec<SegmentFile>,
+}
+
+/// Records copied from a ring, by sequence; unpublished slots are zeros.
+struct Run {
+    first: u64,
+    records: Vec<Record>,
 }
 
 impl RingSource {
@@ -57,7 +62,6 @@ impl RingSource {
             mixed_open: 0,
             problems: Vec::new(),
             capacity_log2: 0,
-            copy_first: 0,
             copy: Vec::new(),
             segments: Vec::new(),
         };
@@ -87,25 +91,26 @@ impl RingSource {
         }
         let state = file.state()?;
         let base_sequence = file.header.base_sequence.get() & SEQUENCE_MASK;
-        let wanted = base_sequence..state.head.sequence;
-        let mut reader = &file;
-        let copied = copy_published(&mut reader, wanted, file.capacity_log2(), &mut self.copy)?;
+        let end_sequence = state.head.sequence;
+        let oldest = end_sequence.saturating_sub(file.capacity());
+        let first = base_sequence.max(oldest).min(end_sequence);
+        self.copy = copy_runs(&file, first..end_sequence)?;
         let after = file.state()?.head.sequence;
-        self.copy_first = copied.start;
-        let missing_slots = file.missing_bytes().div_ceil(RECORD_LEN as u64);
+        let missing_slots = missing_slots(&file);
         if missing_slots > 0 {
             let text = format!("ring: the file is cut short: {missing_slots} slots are missing");
             self.problems.push(Problem::new(path, None, text));
         }
         self.extent = Some(Extent {
             base_sequence,
-            end_sequence: copied.end,
-            window_start: copied.start.max(after.saturating_sub(file.capacity())),
+            end_sequence,
+            window_start: first.max(after.saturating_sub(file.capacity())),
             record_count: Some(record_count(state, base_sequence)),
             missing_slots,
         });
-        // A writer that goes on stamps slots beyond the head that was read: only a still ring can contradict it.
-        if !is_live {
+        // A writer that goes on stamps slots beyond the head that was read: only a still ring, and a whole one, can
+        // contradict it.
+        if !is_live && missing_slots == 0 {
             self.check_head(&file, state, base_sequence)?;
         }
         Ok(())
@@ -119,11 +124,8 @@ impl RingSource {
         base_sequence: u64,
     ) -> Result<(), FileError> {
         let head = state.head.sequence;
-        let published = self
-            .copy
-            .iter()
-            .filter(|record| is_published(record))
-            .count();
+        let copied = self.copy.iter().flat_map(|run| &run.records);
+        let published = copied.filter(|record| is_published(record)).count();
         if head >= base_sequence && published as u64 == file.capacity() {
             return Ok(());
         }
@@ -142,8 +144,7 @@ impl RingSource {
             ),
         ));
         let end_sequence = first + records.len() as u64;
-        self.copy_first = first;
-        self.copy = records;
+        self.copy = vec![Run { first, records }];
         self.extent = Some(Extent {
             base_sequence: base_sequence.min(first),
             end_sequence,
@@ -176,9 +177,7 @@ impl RingSource {
     pub(crate) fn for_each(&self, mut visit: impl FnMut(u64, &Record)) -> Vec<Problem> {
         let end = self.extent.map_or(u64::MAX, |extent| extent.end_sequence);
         let mut heap: BinaryHeap<Reverse<Cursor<'_>>> = BinaryHeap::new();
-        if let Some(cursor) = Cursor::over_ring(self) {
-            heap.push(Reverse(cursor));
-        }
+        heap.extend(self.copy.iter().map(Cursor::over_run).map(Reverse));
         for (rank, file) in self.segments.iter().enumerate() {
             for segment in &file.segments {
                 heap.extend(Cursor::over_segment(file, *segment, rank + 1).map(Reverse));
@@ -219,6 +218,40 @@ fn is_unfinished(file: &SegmentFile, offset: u64) -> bool {
     let mut header = [0; RECORD_LEN];
     let whole = offset + (header.len() as u64) <= file.file().len();
     !whole || (file.file().read_at(offset, &mut header).is_ok() && header == [0; RECORD_LEN])
+}
+
+/// Slots that a truncated file lacks; one that is cut in half is no slot.
+fn missing_slots(file: &RingFile) -> u64 {
+    file.missing_bytes().div_ceil(RECORD_LEN as u64)
+}
+
+/// Copies the records of `wanted`, at most a ring of them, as far as the file holds their slots: memory follows what
+/// is there, not what the header claims. A whole ring is copied in one go, since its writer may be at work.
+fn copy_runs(file: &RingFile, wanted: Range<u64>) -> Result<Vec<Run>, FileError> {
+    let capacity = file.capacity();
+    let slots_there = capacity - missing_slots(file).min(capacity);
+    let mut runs = Vec::new();
+    let mut at = wanted.start;
+    while at < wanted.end {
+        let slot = at & (capacity - 1);
+        if slot >= slots_there {
+            at += capacity - slot;
+            continue;
+        }
+        let end = if slots_there == capacity {
+            wanted.end
+        } else {
+            wanted.end.min(at + slots_there - slot)
+        };
+        let mut records = Vec::new();
+        let copied = copy_published(&mut &*file, at..end, file.capacity_log2(), &mut records)?;
+        runs.push(Run {
+            first: copied.start,
+            records,
+        });
+        at = end;
+    }
+    Ok(runs)
 }
 
 /// Records ever reserved. The head counts them modulo 2^16 from zero, the sequence from the ring's base.
@@ -268,10 +301,7 @@ struct Cursor<'a> {
 }
 
 enum Place<'a> {
-    Ring {
-        first: u64,
-        records: &'a [Record],
-    },
+    Ring(&'a Run),
     Segment {
         file: &'a SegmentFile,
         segment: Segment,
@@ -281,18 +311,13 @@ enum Place<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn over_ring(source: &'a RingSource) -> Option<Cursor<'a>> {
-        let end = source.copy_first + source.copy.len() as u64;
-        let cursor = Cursor {
-            sequence: source.copy_first,
+    fn over_run(run: &'a Run) -> Cursor<'a> {
+        Cursor {
+            sequence: run.first,
             rank: 0,
-            end,
-            place: Place::Ring {
-                first: source.copy_first,
-                records: &source.copy,
-            },
-        };
-        (!source.copy.is_empty()).then_some(cursor)
+            end: run.first + run.records.len() as u64,
+            place: Place::Ring(run),
+        }
     }
 
     /// Reads nothing yet: a segment is opened when its first sequence comes up.
@@ -316,10 +341,9 @@ impl<'a> Cursor<'a> {
     /// The record it stands on, when it is there and valid.
     fn record(&self) -> Option<Record> {
         match &self.place {
-            Place::Ring { first, records } => {
-                let at = usize::try_from(self.sequence - first).ok()?;
-                // Unpublished slots were copied as zeros.
-                records.get(at).copied().filter(is_published)
+            Place::Ring(run) => {
+                let at = usize::try_from(self.sequence - run.first).ok()?;
+                run.records.get(at).copied().filter(is_published)
             }
             Place::Segment {
                 file,
