@@ -9,6 +9,7 @@
 //! | `open:NAME` | enters a span and never leaves it |
 //! | `hole` | reserves a record and never publishes it |
 //! | `drained` | waits until the supervisor has saved all records |
+//! | `seen` | waits until the supervisor has looked at all records, whether it saves them or has stopped to |
 //! | `level:MASK` | waits until the level word is MASK |
 //! | `print:TEXT` | prints a line |
 //! | `line` | waits for a line (or the end) of standard input |
@@ -31,7 +32,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use ringscope_ringbuf::block::{Arg, Args, Block, PairSource, Site};
@@ -202,8 +203,8 @@ impl Recorder {
         wait_until(|| Ok(ring.state()?.drained >= self.recorded))
     }
 
-    /// Waits for two signs of life of the supervisor, so that it has looked at the ring in between.
-    fn check_held(&self, saved: u64) -> Outcome<()> {
+    /// Waits for two signs of life of the supervisor: it has looked at the ring in between.
+    fn wait_seen(&self) -> Outcome<()> {
         let ring = RingFile::open(&self.run.join(name(self.nonce, FileKind::Ring)))?;
         let sign_of_life = || {
             let mut word = [0; 8];
@@ -215,6 +216,12 @@ impl Recorder {
             let before = sign_of_life()?;
             wait_until(|| Ok(sign_of_life()? != before))?;
         }
+        Ok(())
+    }
+
+    fn check_held(&self, saved: u64) -> Outcome<()> {
+        self.wait_seen()?;
+        let ring = RingFile::open(&self.run.join(name(self.nonce, FileKind::Ring)))?;
         match ring.state()?.drained {
             drained if drained == saved => Ok(()),
             drained => Err(format!("expected {saved} records saved, found {drained}").into()),
@@ -318,8 +325,13 @@ fn create_ring(path: &CString, nonce: u64, clock_source: ClockSource) -> Outcome
     Ok(MappedRing::create(path, &header).map_err(errno)?)
 }
 
+/// Waits for what must come; an error after a time that only something broken takes, so that no test hangs.
 fn wait_until(mut condition: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
+    let start = Instant::now();
     while !condition()? {
+        if start.elapsed() > Duration::from_secs(60) {
+            return Err("waited a minute for what did not come".into());
+        }
         thread::sleep(Duration::from_millis(1));
     }
     Ok(())
@@ -428,6 +440,7 @@ fn record_step(recorder: &mut Recorder, verb: &str, value: &str) -> Outcome<()> 
         "hole" => recorder.leave_hole(),
         "steal" => recorder.steal_level(value)?,
         "drained" => recorder.wait_drained()?,
+        "seen" => recorder.wait_seen()?,
         "held" => recorder.check_held(value.parse()?)?,
         "level" => recorder.wait_level(value.parse()?)?,
         "end" => recorder.mark_clean_end(),

@@ -221,7 +221,7 @@ fn a_run_that_grows_past_its_limit_is_not_drained_further() {
     sandbox
         .record(
             &["--max-size", "100KiB", "--ring-size", "64KiB"],
-            &["spans:1500", "drained", "spans:10", "end"],
+            &["spans:1500", "seen", "spans:10", "end"],
         )
         .expect_code(0)
         .expect_stderr("draining stopped: the run takes");
