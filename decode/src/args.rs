@@ -14,7 +14,12 @@ use crate::timeline::Timeline;
 pub(crate) type Arg<'a> = (Cow<'a, str>, Value<'a>);
 
 /// Puts the arguments of `event` into `out`, each key once: of several values the last one stands.
-pub(crate) fn of_event<'a>(timeline: &'a Timeline, event: &Event, out: &mut Vec<Arg<'a>>) {
+pub(crate) fn of_event<'a>(
+    timeline: &'a Timeline,
+    event: &Event,
+    payload: &'a [u8],
+    out: &mut Vec<Arg<'a>>,
+) {
     out.clear();
     match event.kind {
         EventKind::Lost => {
@@ -27,6 +32,7 @@ pub(crate) fn of_event<'a>(timeline: &'a Timeline, event: &Event, out: &mut Vec<
             put(out, "value", counter_value(event.word, event.detail));
             return;
         }
+        EventKind::ArrowStart | EventKind::ArrowEnd => return,
         _ => {}
     }
     if let Some(site) = timeline.site(event) {
@@ -36,7 +42,6 @@ pub(crate) fn of_event<'a>(timeline: &'a Timeline, event: &Event, out: &mut Vec<
             }
         }
     }
-    let payload = timeline.payload(event);
     match event.kind {
         EventKind::DeviceTask => put_task(event, payload, out),
         EventKind::DeviceBatch => {

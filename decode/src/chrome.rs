@@ -1,35 +1,19 @@
-//! Chrome trace JSON, object form, one event a line, formatted in parallel and written in order.
+//! Chrome trace JSON, object form, one event a line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use rayon::prelude::*;
 use serde_json::json;
 
 use crate::args::{self, Arg};
-use crate::arrows::Arrows;
 use crate::event::{Event, EventKind};
+use crate::format::{Format, Slice};
 use crate::json::{put_i64, put_str, put_tree, put_u64, put_us, put_value};
 use crate::lanes::Lane;
 use crate::timeline::{TimeBase, Timeline};
+use crate::trace::{self, Order};
 
-/// Events formatted by one thread at a time.
-const CHUNK: usize = 4096;
-/// Chunks formatted before they are written.
-const CHUNKS_AT_ONCE: usize = 64;
-
-/// In which order events stand in the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// By start over all lanes, parents before children.
-    #[default]
-    Time,
-    /// Lane by lane.
-    Lane,
-}
-
-/// Writes the trace; the number of events written, names and flow arrows of launches not counted. `progress` is
-/// told now and then how many are done.
+/// Writes the trace of `timeline` as Chrome trace JSON; see [`trace::write`].
 ///
 /// # Errors
 ///
@@ -40,74 +24,23 @@ pub fn write(
     out: &mut (dyn Write + Send),
     progress: &dyn Fn(u64),
 ) -> io::Result<u64> {
-    let order = match order {
-        Order::Lane => None,
-        Order::Time => Some(timeline.on_threads(|| time_order(timeline))),
-    };
-    let format = Format::new(timeline, order.is_some());
-    out.write_all(&format.head())?;
-    let total = timeline.events.len();
-    let at_once = CHUNK * CHUNKS_AT_ONCE;
-    let mut done = 0;
-    while done < total {
-        let end = total.min(done + at_once);
-        let starts: Vec<usize> = (done..end).step_by(CHUNK).collect();
-        let format_chunk = |start: &usize| {
-            let range = *start..end.min(start + CHUNK);
-            format.chunk(range, order.as_deref())
-        };
-        let chunks: Vec<Vec<u8>> =
-            timeline.on_threads(|| starts.par_iter().map(format_chunk).collect());
-        for chunk in &chunks {
-            out.write_all(chunk)?;
-        }
-        done = end;
-        progress(done as u64);
-    }
-    out.write_all(&format.tail())?;
-    Ok(total as u64)
+    trace::write(timeline, &Chrome::new(timeline), order, out, progress)
 }
 
-/// Indexes of all events by time.
-fn time_order(timeline: &Timeline) -> Vec<usize> {
-    let mut lanes: Vec<&Lane> = timeline.lanes.iter().collect();
-    lanes.sort_by_key(|lane| (lane.pid, lane.tid));
-    let mut order = Vec::with_capacity(timeline.events.len());
-    for lane in lanes {
-        let events = lane.events.clone().zip(timeline.events_of(lane));
-        order.extend(events.map(|(index, event)| (event.start_ns, event.end_ns, index)));
-    }
-    // Each lane is in order already: a stable sort finds these runs and merges them, and keeps lanes by id and the
-    // order within a lane where times are equal.
-    order.par_sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)));
-    order.into_iter().map(|(_, _, index)| index).collect()
-}
-
-/// The order of two events in [`time_order`].
-fn by_time(timeline: &Timeline, a: usize, b: usize) -> std::cmp::Ordering {
-    let key = |index: usize| {
-        let event = timeline.events.get(index)?;
-        let lane = timeline.lanes.get(event.lane as usize)?;
-        let longest_first = std::cmp::Reverse(event.end_ns);
-        Some((event.start_ns, longest_first, lane.pid, lane.tid, index))
-    };
-    key(a).cmp(&key(b))
-}
-
-/// What is the same for all events of a site or lane, written once.
-struct Format<'a> {
+/// Chrome trace JSON of a time line. What is the same for all events of a site or lane is made once.
+pub struct Chrome<'a> {
     timeline: &'a Timeline,
     /// `"name":"…","cat":"…",` of each site.
     site_prefix: Vec<Vec<u8>>,
     /// `,"pid":…,"tid":…` of each lane.
     lane_ids: Vec<Vec<u8>>,
-    arrows: Arrows,
     /// What to subtract from CLOCK_MONOTONIC for a time stamp, ns.
     base_ns: i64,
 }
 
-impl<'a> Format<'a> {
-    fn new(timeline: &'a Timeline, is_by_time: bool) -> Format<'a> {
+impl<'a> Chrome<'a> {
+    /// The format, for one time line.
+    pub fn new(timeline: &'a Timeline) -> Chrome<'a> {
         let site_prefix = timeline
             .sites
             .iter()
@@ -122,31 +55,100 @@ impl<'a> Format<'a> {
             TimeBase::Monotonic => 0,
             TimeBase::Epoch => timeline.start_ns.saturating_sub(timeline.start_epoch_ns),
         };
-        Format {
+        Chrome {
             timeline,
             site_prefix: site_prefix.collect(),
             lane_ids: lane_ids.collect(),
-            arrows: Arrows::of(timeline, |a, b| {
-                if is_by_time {
-                    by_time(timeline, a, b).is_lt()
-                } else {
-                    a < b
-                }
-            }),
             base_ns,
         }
     }
 
-    /// Everything up to the first event: the top of the object and the names of processes and lanes.
-    fn head(&self) -> Vec<u8> {
+    fn event<'s>(
+        &self,
+        slice: &Slice<'s>,
+        event: &Event,
+        args: &mut Vec<Arg<'s>>,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(b"{");
+        self.put_name(event, out);
+        self.put_phase(event, out);
+        out.extend_from_slice(b",\"ts\":");
+        put_us(out, event.start_ns.saturating_sub(self.base_ns));
+        if event.kind.is_interval() {
+            out.extend_from_slice(b",\"dur\":");
+            put_us(out, event.end_ns.saturating_sub(event.start_ns));
+        }
+        self.put_lane(event.lane, out);
+        args::of_event(slice.timeline, event, slice.payload(event), args);
+        put_args(args, out);
+        out.push(b'}');
+    }
+
+    fn put_name(&self, event: &Event, out: &mut Vec<u8>) {
+        match self.site_prefix.get(event.site as usize) {
+            Some(prefix) => out.extend_from_slice(prefix),
+            None => out.extend(name_and_category(
+                self.timeline.name(event),
+                self.timeline.category(event),
+            )),
+        }
+        // Arrows and async spans are drawn only with a category.
+        let needs_category = matches!(
+            event.kind,
+            EventKind::FlowOut | EventKind::FlowIn | EventKind::AsyncBegin | EventKind::AsyncEnd
+        );
+        if needs_category && self.timeline.category(event).is_empty() {
+            let is_flow = matches!(event.kind, EventKind::FlowOut | EventKind::FlowIn);
+            let category: &[u8] = if is_flow { b"flow" } else { b"async" };
+            out.extend_from_slice(b"\"cat\":\"");
+            out.extend_from_slice(category);
+            out.extend_from_slice(b"\",");
+        }
+    }
+
+    fn put_phase(&self, event: &Event, out: &mut Vec<u8>) {
+        let phase: &[u8] = match event.kind {
+            EventKind::Instant | EventKind::DeviceBatch => b"\"ph\":\"i\",\"s\":\"t\"",
+            EventKind::Counter => b"\"ph\":\"C\"",
+            EventKind::FlowOut | EventKind::ArrowStart => b"\"ph\":\"s\"",
+            EventKind::FlowIn | EventKind::ArrowEnd => b"\"ph\":\"f\",\"bp\":\"e\"",
+            EventKind::AsyncBegin => b"\"ph\":\"b\"",
+            EventKind::AsyncEnd => b"\"ph\":\"e\"",
+            _ => b"\"ph\":\"X\"",
+        };
+        out.extend_from_slice(phase);
+        if matches!(
+            event.kind,
+            EventKind::FlowOut | EventKind::FlowIn | EventKind::AsyncBegin | EventKind::AsyncEnd
+        ) {
+            // As text: ids are 64 bits wide, numbers in many readers are not.
+            out.extend_from_slice(b",\"id\":");
+            put_str(out, &format!("{:#x}", event.word));
+        } else if matches!(event.kind, EventKind::ArrowStart | EventKind::ArrowEnd) {
+            out.extend_from_slice(b",\"id\":");
+            put_u64(out, event.word);
+        }
+    }
+
+    fn put_lane(&self, lane: u32, out: &mut Vec<u8>) {
+        if let Some(ids) = self.lane_ids.get(lane as usize) {
+            out.extend_from_slice(ids);
+        }
+    }
+}
+
+impl Format for Chrome<'_> {
+    /// The top of the object and the names of processes and lanes.
+    fn head(&self, out: &mut Vec<u8>) {
         let timeline = self.timeline;
-        let mut out = b"{\"displayTimeUnit\":\"ns\",\"baseTimeNanoseconds\":".to_vec();
+        out.extend_from_slice(b"{\"displayTimeUnit\":\"ns\",\"baseTimeNanoseconds\":");
         let offset_ns = timeline.start_epoch_ns.saturating_sub(timeline.start_ns);
         let epoch_ns = offset_ns.saturating_add(self.base_ns);
-        put_i64(&mut out, epoch_ns);
+        put_i64(out, epoch_ns);
         if let Some(rank) = timeline.rank() {
             out.extend_from_slice(b",\"distributedInfo\":{\"rank\":");
-            put_i64(&mut out, rank as i64);
+            put_i64(out, rank as i64);
             out.push(b'}');
         }
         out.extend_from_slice(b",\"traceEvents\":[");
@@ -186,125 +188,31 @@ impl<'a> Format<'a> {
             let index = |out: &mut Vec<u8>| put_u64(out, index as u64);
             lines.metadata("thread_sort_index", "sort_index", lane.pid, lane.tid, index);
         }
-        lines.out
     }
 
-    /// The lines of some events, each with the comma and line break before it.
-    fn chunk(&self, range: std::ops::Range<usize>, order: Option<&[usize]>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(range.len() * 128);
+    fn slice(&self, slice: &Slice<'_>, out: &mut Vec<u8>) {
         let mut args = Vec::new();
-        // The first line of the file has no comma before it; when no name stands there, the first event does.
-        let is_first =
-            |at: usize| at == 0 && !self.timeline.lanes.iter().any(|l| self.timeline.shows(l));
-        for at in range {
-            let index = order.map_or(at, |order| order[at]);
-            let event = &self.timeline.events[index];
-            out.extend_from_slice(if is_first(at) { b"\n" } else { b",\n" });
-            self.event(event, &mut args, &mut out);
-            self.put_arrows(index, &mut out);
-        }
-        out
-    }
-
-    fn event(&self, event: &Event, args: &mut Vec<Arg<'a>>, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        self.put_name(event, out);
-        self.put_phase(event, out);
-        out.extend_from_slice(b",\"ts\":");
-        put_us(out, event.start_ns.saturating_sub(self.base_ns));
-        if event.kind.is_interval() {
-            out.extend_from_slice(b",\"dur\":");
-            put_us(out, event.end_ns.saturating_sub(event.start_ns));
-        }
-        self.put_lane(event.lane, out);
-        args::of_event(self.timeline, event, args);
-        put_args(args, out);
-        out.push(b'}');
-    }
-
-    fn put_name(&self, event: &Event, out: &mut Vec<u8>) {
-        match self.site_prefix.get(event.site as usize) {
-            Some(prefix) => out.extend_from_slice(prefix),
-            None => out.extend(name_and_category(
-                self.timeline.name(event),
-                self.timeline.category(event),
-            )),
-        }
-        // Arrows and async spans are drawn only with a category.
-        let needs_category = matches!(
-            event.kind,
-            EventKind::FlowOut | EventKind::FlowIn | EventKind::AsyncBegin | EventKind::AsyncEnd
-        );
-        if needs_category && self.timeline.category(event).is_empty() {
-            let is_flow = matches!(event.kind, EventKind::FlowOut | EventKind::FlowIn);
-            let category: &[u8] = if is_flow { b"flow" } else { b"async" };
-            out.extend_from_slice(b"\"cat\":\"");
-            out.extend_from_slice(category);
-            out.extend_from_slice(b"\",");
+        for event in slice.events {
+            // A lane with events is named, so that some line always stands before.
+            out.extend_from_slice(b",\n");
+            self.event(slice, event, &mut args, out);
         }
     }
 
-    fn put_phase(&self, event: &Event, out: &mut Vec<u8>) {
-        let phase: &[u8] = match event.kind {
-            EventKind::Instant | EventKind::DeviceBatch => b"\"ph\":\"i\",\"s\":\"t\"",
-            EventKind::Counter => b"\"ph\":\"C\"",
-            EventKind::FlowOut => b"\"ph\":\"s\"",
-            EventKind::FlowIn => b"\"ph\":\"f\",\"bp\":\"e\"",
-            EventKind::AsyncBegin => b"\"ph\":\"b\"",
-            EventKind::AsyncEnd => b"\"ph\":\"e\"",
-            _ => b"\"ph\":\"X\"",
-        };
-        out.extend_from_slice(phase);
-        if matches!(
-            event.kind,
-            EventKind::FlowOut | EventKind::FlowIn | EventKind::AsyncBegin | EventKind::AsyncEnd
-        ) {
-            // As text: ids are 64 bits wide, numbers in many readers are not.
-            out.extend_from_slice(b",\"id\":");
-            put_str(out, &format!("{:#x}", event.word));
-        }
-    }
-
-    fn put_lane(&self, lane: u32, out: &mut Vec<u8>) {
-        if let Some(ids) = self.lane_ids.get(lane as usize) {
-            out.extend_from_slice(ids);
-        }
-    }
-
-    /// The ends of arrows that stand behind an event, each a line of its own.
-    fn put_arrows(&self, index: usize, out: &mut Vec<u8>) {
-        for end in self.arrows.behind(index) {
-            out.extend_from_slice(b",\n{\"name\":\"ac2g\",\"cat\":\"ac2g\",");
-            let phase: &[u8] = if end.is_end {
-                b"\"ph\":\"f\",\"bp\":\"e\""
-            } else {
-                b"\"ph\":\"s\""
-            };
-            out.extend_from_slice(phase);
-            out.extend_from_slice(b",\"id\":");
-            put_u64(out, end.id);
-            out.extend_from_slice(b",\"ts\":");
-            put_us(out, end.at_ns.saturating_sub(self.base_ns));
-            self.put_lane(end.lane, out);
-            out.push(b'}');
-        }
-    }
-
-    fn tail(&self) -> Vec<u8> {
-        let mut out = b"\n],\"metadata\":".to_vec();
-        put_tree(&mut out, &metadata(self.timeline));
+    fn tail(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\n],\"metadata\":");
+        put_tree(out, &metadata(self.timeline));
         out.extend_from_slice(b"}\n");
-        out
     }
 }
 
 /// Lines of the event list.
-struct Lines {
-    out: Vec<u8>,
+struct Lines<'a> {
+    out: &'a mut Vec<u8>,
     is_first: bool,
 }
 
-impl Lines {
+impl Lines<'_> {
     fn metadata(
         &mut self,
         name: &str,
@@ -313,7 +221,7 @@ impl Lines {
         tid: u32,
         put: impl FnOnce(&mut Vec<u8>),
     ) {
-        let out = &mut self.out;
+        let out = &mut *self.out;
         let start: &[u8] = if self.is_first { b"\n{" } else { b",\n{" };
         self.is_first = false;
         out.extend_from_slice(start);

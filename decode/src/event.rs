@@ -39,6 +39,10 @@ pub enum EventKind {
     AsyncEnd,
     /// Device tasks arrived; the word is the correlation id.
     DeviceBatch,
+    /// An arrow from a launch to its execution starts; the word is its number.
+    ArrowStart,
+    /// It ends.
+    ArrowEnd,
 }
 
 impl EventKind {
@@ -63,6 +67,8 @@ impl EventKind {
             EventKind::AsyncBegin => "async begin",
             EventKind::AsyncEnd => "async end",
             EventKind::DeviceBatch => "device batch",
+            EventKind::ArrowStart => "arrow start",
+            EventKind::ArrowEnd => "arrow end",
         }
     }
 }

@@ -281,7 +281,12 @@ impl Looker<'_> {
 
     fn args(&self, event: &Event) -> serde_json::Map<String, serde_json::Value> {
         let mut args = Vec::new();
-        args::of_event(self.timeline, event, &mut args);
+        args::of_event(
+            self.timeline,
+            event,
+            self.timeline.payload(event),
+            &mut args,
+        );
         args.retain(|(key, _)| !key.starts_with("ringscope."));
         args.into_iter()
             .map(|(key, value)| {

@@ -13,7 +13,8 @@
 //! | [`lanes`] | events of a row | lanes on which spans nest |
 //! | [`filter`] | events | those asked for |
 //! | `assembly`, [`timeline`] | all of these | one [`Timeline`] |
-//! | [`chrome`], [`stats`] | a time line | a trace, a table |
+//! | [`trace`], [`mod@format`], [`chrome`] | a time line | a trace |
+//! | [`stats`] | a time line | a table |
 //! | [`inspect`] | runs | what every thread was doing |
 //!
 //! Files are read by `pread`, never mapped: one that is cut short or grows can't hurt. Damage stays local: the piece
@@ -43,6 +44,7 @@ pub mod discovery;
 pub mod error;
 pub mod event;
 pub mod filter;
+pub mod format;
 mod gaps;
 mod ids;
 pub mod inspect;
@@ -57,8 +59,8 @@ pub mod run;
 mod source;
 pub mod stats;
 pub mod timeline;
+pub mod trace;
 
-pub use chrome::Order;
 pub use discovery::{default_parents, find_runs, find_runs_by_pid, newest_run};
 pub use error::{Error, ErrorKind, Problem};
 pub use filter::{Filter, TimeBound};
@@ -67,3 +69,4 @@ pub use process::{ExitStatus, Liveness, Process};
 pub use rows::{ProcessRow, RowKind};
 pub use run::{Limits, Run};
 pub use timeline::{Options, TimeBase, Timeline};
+pub use trace::Order;

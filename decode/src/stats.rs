@@ -209,7 +209,12 @@ fn key(timeline: &Timeline, span: &Span<'_>, by: &By) -> Option<String> {
         By::Lane => format!("{} / {}", process_key(), lane_name(span.lane)),
         By::Arg(wanted) => {
             let mut args = Vec::new();
-            args::of_event(timeline, span.event, &mut args);
+            args::of_event(
+                timeline,
+                span.event,
+                timeline.payload(span.event),
+                &mut args,
+            );
             let (_, value) = args.iter().find(|(key, _)| key == wanted)?;
             value_text(value)
         }

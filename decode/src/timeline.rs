@@ -133,6 +133,7 @@ impl Timeline {
     pub fn name(&self, event: &Event) -> &str {
         match event.kind {
             EventKind::Lost => "ringscope.lost",
+            EventKind::ArrowStart | EventKind::ArrowEnd => "ac2g",
             _ => self.site(event).map_or("", |site| site.name.as_str()),
         }
     }
@@ -141,6 +142,7 @@ impl Timeline {
     pub fn category(&self, event: &Event) -> &str {
         match event.kind {
             EventKind::Lost => "ringscope",
+            EventKind::ArrowStart | EventKind::ArrowEnd => "ac2g",
             _ => self.site(event).map_or("", |site| site.category.as_str()),
         }
     }

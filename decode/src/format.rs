@@ -1,0 +1,39 @@
+//! The seam between the time line and what is written of it: a format turns slices of events into bytes.
+//!
+//! A trace is the format's head, its slices in order, and its tail. Slices are formatted on several threads at once, in
+//! any order, so a format keeps no state from one to the next: what is to be written once (names, interned strings)
+//! belongs into the head, whose tables ([`Timeline::lanes`], the sites, the keys) are complete before the first slice.
+
+use crate::event::Event;
+use crate::timeline::Timeline;
+
+/// A format that traces are written in.
+pub trait Format: Sync {
+    /// Appends what stands before the first event.
+    fn head(&self, out: &mut Vec<u8>);
+
+    /// Appends the events of a slice, in their order. The same slice always gives the same bytes.
+    fn slice(&self, slice: &Slice<'_>, out: &mut Vec<u8>);
+
+    /// Appends what stands behind the last event.
+    fn tail(&self, out: &mut Vec<u8>);
+}
+
+/// Events that stand one after the other in a trace: some of those of a [`Timeline`], in the order asked for.
+#[derive(Clone, Copy)]
+pub struct Slice<'a> {
+    /// The time line, whose tables the events refer to.
+    pub timeline: &'a Timeline,
+    /// The events, in order.
+    pub events: &'a [Event],
+    pub(crate) payloads: &'a [u8],
+}
+
+impl<'a> Slice<'a> {
+    /// Payload bytes of one of the events: values of the site's arguments, then late ones.
+    pub(crate) fn payload(&self, event: &Event) -> &'a [u8] {
+        let start = event.payload_at as usize;
+        let range = start..start.saturating_add(event.payload_len as usize);
+        self.payloads.get(range).unwrap_or_default()
+    }
+}
