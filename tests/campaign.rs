@@ -1,9 +1,9 @@
-//! Writers that are killed at random moments, each judged record by record.
+//! Writers that are killed at random moments, and their supervisors too; each judged record by record.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +18,17 @@ use crate::traces::trace_of;
 /// One of so many runs is decoded too.
 const DECODED_SHARE: u64 = 50;
 
+/// Who watches the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervision {
+    /// Nobody: in full mode its threads save their rings themselves.
+    None,
+    /// `ringscope record`, which outlives it and drains its rings in full mode.
+    Alive,
+    /// `ringscope record`, which is killed at a random moment too, before the writer or after it.
+    Killed,
+}
+
 /// A writer and the moment of its death.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
@@ -25,7 +36,7 @@ pub struct Case {
     pub threads: u64,
     /// Threads that make threads of a short life.
     pub short: u64,
-    /// Full mode, without a supervisor: the threads save their rings themselves.
+    /// Full mode.
     pub full: bool,
     /// What holds the files.
     pub medium: Medium,
@@ -33,6 +44,8 @@ pub struct Case {
     pub signal_hz: u64,
     /// The kill may come while files and rings are being made.
     pub early: bool,
+    /// Who watches.
+    pub supervision: Supervision,
 }
 
 /// Random numbers (xorshift) from a seed that failures name.
@@ -59,6 +72,11 @@ impl Case {
     pub fn of(kill: u64, random: &mut Random) -> Case {
         let threads = [1, 1, 1, 4, 1, 4, 1, 1, 4, 64][(kill % 10) as usize];
         let with_signals = random.below(2) == 1;
+        let supervision = match random.below(8) {
+            0 | 1 => Supervision::Alive,
+            2 => Supervision::Killed,
+            _ => Supervision::None,
+        };
         Case {
             threads,
             short: u64::from(random.below(4) == 0),
@@ -70,7 +88,9 @@ impl Case {
             },
             // As much as two processors take, whatever the number of threads.
             signal_hz: if with_signals { 10_000 / threads } else { 0 },
-            early: random.below(8) == 0,
+            // To kill a supervisor, the test waits for its writer's sign of life.
+            early: random.below(8) == 0 && supervision != Supervision::Killed,
+            supervision,
         }
     }
 
@@ -78,36 +98,57 @@ impl Case {
         Terms {
             handlers: self.signal_hz > 0,
             full: self.full,
+            supervised: self.supervision != Supervision::None,
             killed: true,
         }
     }
 }
 
-/// Starts `program`, has it killed at a random moment, and judges what it left.
+/// The programs of a campaign.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The one that is killed.
+    pub writer: PathBuf,
+    /// The one that watches it; without one, no case is supervised.
+    pub ringscope: Option<PathBuf>,
+}
+
+/// Has a writer killed at a random moment, and judges what it left.
 ///
 /// Most are killed by a timer of the kernel, which comes between any two instructions however busy the machine is; every
-/// eighth is killed from here.
-pub fn kill_one(program: &Path, case: Case, random: &mut Random) -> Verdict {
+/// eighth of those without a supervisor is killed from here.
+pub fn kill_one(programs: &Programs, case: Case, random: &mut Random) -> Verdict {
     let dir = new_dir(case.medium);
-    let mut command = writer_for(program, case);
-    command.env("RINGSCOPE_DIR", dir.path());
     let longest_us = if case.early {
         4_000
     } else {
         100 * case.threads
     };
     let after_us = random.below(longest_us);
-    if random.below(8) == 0 && !case.early {
+    let from_here = random.below(8) == 0 && !case.early;
+    let mut command = command_for(programs, case, dir.path());
+    if case.supervision == Supervision::Killed {
+        command.arg(format!("kill-after-us={after_us}"));
+        kill_both(command, random.below(longest_us));
+    } else if case.supervision == Supervision::None && from_here {
         kill_from_here(command, after_us);
     } else {
         command.arg(format!("kill-after-us={after_us}"));
         command.arg(format!("kill-early={}", u8::from(case.early)));
         let output = command.output().expect("the writer starts");
-        let signal = output.status.signal();
-        assert_eq!(signal, Some(libc::SIGKILL), "{output:?}");
+        // The supervisor passes its program's end on as shells do.
+        let killed = match case.supervision {
+            Supervision::None => output.status.signal() == Some(libc::SIGKILL),
+            _ => output.status.code() == Some(128 + libc::SIGKILL),
+        };
+        assert!(killed, "{output:?}");
     }
+    judge_dir(dir.path(), case, random)
+}
+
+fn judge_dir(dir: &Path, case: Case, random: &mut Random) -> Verdict {
     let mut verdict = Verdict::default();
-    for run in runs_in(dir.path()) {
+    for run in runs_in(dir) {
         verdict = judge(&run, case.terms());
         if verdict.rings > 0 && verdict.uncounted == 0 && random.below(DECODED_SHARE) == 0 {
             check_decoded(&run, &mut verdict);
@@ -139,35 +180,83 @@ fn check_decoded(run: &Path, verdict: &mut Verdict) {
     }
 }
 
-fn writer_for(program: &Path, case: Case) -> Command {
+/// The writer, below its supervisor where the case has one; what is added to the command goes to the writer.
+fn command_for(programs: &Programs, case: Case, dir: &Path) -> Command {
+    let mode = if case.full { "full" } else { "flight" };
+    let mut command = match (&programs.ringscope, case.supervision) {
+        (Some(ringscope), Supervision::Alive | Supervision::Killed) => {
+            let mut command = command(ringscope);
+            command
+                .args(["record", "--no-decode", "--ring-size", "16KiB"])
+                .args(["--mode", mode, "--dir"])
+                .arg(dir)
+                .arg("--")
+                .arg(&programs.writer);
+            command
+        }
+        _ => {
+            let mut command = command(&programs.writer);
+            command
+                .env("RINGSCOPE_DIR", dir)
+                .env("RINGSCOPE_RING_SIZE", "16KiB")
+                .env("RINGSCOPE_MODE", mode);
+            command
+        }
+    };
     // In flight mode the ring has gone round a few times by then.
     let begun_after = if case.full { 64 } else { 500 };
-    let mut command = command(program);
     command
         .arg("numbered")
         .arg(format!("threads={}", case.threads))
         .arg(format!("short={}", case.short))
         .arg(format!("signal-hz={}", case.signal_hz))
-        .arg(format!("begun-after={begun_after}"))
-        .env("RINGSCOPE_RING_SIZE", "16KiB")
-        .env("RINGSCOPE_MODE", if case.full { "full" } else { "flight" });
+        .arg(format!("begun-after={begun_after}"));
     command
 }
 
-fn kill_from_here(mut command: Command, after_us: u64) {
+fn kill_from_here(command: Command, after_us: u64) {
+    let (mut child, _) = start(command);
+    std::thread::sleep(Duration::from_micros(after_us));
+    child.kill().expect("the writer is ours to kill");
+    child.wait().expect("the writer is ours to wait for");
+}
+
+/// Kills the supervisor from here, while a timer kills its writer.
+fn kill_both(command: Command, after_us: u64) {
+    adopt_orphans();
+    let (mut supervisor, writer) = start(command);
+    std::thread::sleep(Duration::from_micros(after_us));
+    supervisor.kill().expect("the supervisor is ours to kill");
+    supervisor.wait().expect("it is ours to wait for");
+    let mut status = 0;
+    // The writer is this process's child now, unless its supervisor saw its end; its files are whole when it is gone.
+    // SAFETY: waits for one process, whose status goes to a live integer.
+    unsafe { libc::waitpid(writer, &mut status, 0) };
+}
+
+/// Orphaned descendants of this process become its children.
+pub(crate) fn adopt_orphans() {
+    // SAFETY: sets a flag of this process.
+    let adopted = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    assert_eq!(adopted, 0, "the test needs to see the writer's end");
+}
+
+/// Starts the program and waits for the line in which the writer says that it has begun; its process id.
+fn start(mut command: Command) -> (Child, libc::pid_t) {
     let mut child = command
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
-        .expect("the writer starts");
+        .expect("the program starts");
     let mut line = String::new();
     let output = child.stdout.take().expect("the output is a pipe");
     BufReader::new(output)
         .read_line(&mut line)
         .expect("the writer says that it has begun");
-    assert_eq!(line, "begun\n");
-    std::thread::sleep(Duration::from_micros(after_us));
-    child.kill().expect("the writer is ours to kill");
-    child.wait().expect("the writer is ours to wait for");
+    let pid = line
+        .strip_prefix("begun ")
+        .and_then(|pid| pid.trim().parse().ok());
+    (child, pid.expect("the writer says its process id"))
 }
 
 /// What a campaign came to.
@@ -175,6 +264,10 @@ fn kill_from_here(mut command: Command, after_us: u64) {
 pub struct Tally {
     /// Writers that were killed.
     pub kills: u64,
+    /// Those of them that were supervised.
+    pub supervised: u64,
+    /// Those of these whose supervisor was killed as well.
+    pub supervisors: u64,
     /// Records that were compared with the script.
     pub records: u64,
     /// Records that were in flight at the deaths.
@@ -183,13 +276,15 @@ pub struct Tally {
     pub overwritten: u64,
     /// Open spans that were compared with the script.
     pub open_spans: u64,
+    /// Rings whose records could not be counted: a handler starved its thread for a whole ring.
+    pub uncounted: u64,
     /// What was wrong, with the case and its seed.
     pub failures: Vec<String>,
 }
 
 /// Kills `kills` writers, as many at a time as there are processors; stops at the first failure where
 /// `until_failure` says so.
-pub fn run(program: &Path, kills: u64, seed: u64, until_failure: bool) -> Tally {
+pub fn run(programs: &Programs, kills: u64, seed: u64, until_failure: bool) -> Tally {
     let next = AtomicU64::new(0);
     let tally = Mutex::new(Tally::default());
     let work = || {
@@ -200,9 +295,14 @@ pub fn run(program: &Path, kills: u64, seed: u64, until_failure: bool) -> Tally 
                 return;
             }
             let mut random = Random::new(seed.wrapping_add(kill));
-            let case = Case::of(kill, &mut random);
-            let verdict = kill_one(program, case, &mut random);
+            let mut case = Case::of(kill, &mut random);
+            if programs.ringscope.is_none() {
+                case.supervision = Supervision::None;
+            }
+            let verdict = kill_one(programs, case, &mut random);
             let mut tally = tally.lock().expect("no judge panicked");
+            tally.supervised += u64::from(case.supervision != Supervision::None);
+            tally.supervisors += u64::from(case.supervision == Supervision::Killed);
             tally.add(verdict, &format!("seed {seed} kill {kill} {case:?}"));
         }
     };
@@ -222,6 +322,7 @@ impl Tally {
         self.in_flight += verdict.in_flight;
         self.overwritten += verdict.overwritten;
         self.open_spans += verdict.open_spans;
+        self.uncounted += verdict.uncounted;
         let named = verdict
             .failures
             .iter()

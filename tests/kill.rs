@@ -2,9 +2,10 @@
 //! counted exactly, and every open span be one that was open.
 //!
 //! `RINGSCOPE_KILLS` says how many writers are killed, `RINGSCOPE_SEED` which random numbers are used:
-//! `RINGSCOPE_KILLS=100000 cargo test --release --package ringscope-tests --test kill`
+//! `RINGSCOPE_KILLS=100000 cargo test --release --package ringscope-tests --test kill -- --nocapture`
 
-use ringscope_tests::{campaign, programs};
+use ringscope_tests::campaign::{self, Programs};
+use ringscope_tests::programs;
 
 fn number(name: &str, default: u64) -> u64 {
     let given = std::env::var(name).ok();
@@ -13,15 +14,26 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn killed_writers_leave_no_wrong_record() {
-    let kills = number("RINGSCOPE_KILLS", 200);
+    let kills = number("RINGSCOPE_KILLS", 2_000);
     let seed = number("RINGSCOPE_SEED", u64::from(std::process::id()));
-    let writer = programs::writer();
+    let programs = Programs {
+        writer: programs::writer(),
+        ringscope: Some(programs::ringscope()),
+    };
     let start = std::time::Instant::now();
-    let tally = campaign::run(&writer, kills, seed, false);
+    let tally = campaign::run(&programs, kills, seed, false);
     let seconds = start.elapsed().as_secs_f64();
     println!(
-        "{} kills in {seconds:.1} s: {} records right, {} in flight, {} overwritten, {} open spans",
-        tally.kills, tally.records, tally.in_flight, tally.overwritten, tally.open_spans
+        "{} kills in {seconds:.1} s ({} supervised, of whose supervisors {} were killed too): {} records right, \
+         {} in flight, {} overwritten, {} open spans right, {} rings uncounted",
+        tally.kills,
+        tally.supervised,
+        tally.supervisors,
+        tally.records,
+        tally.in_flight,
+        tally.overwritten,
+        tally.open_spans,
+        tally.uncounted
     );
     let failures = &tally.failures;
     assert!(
@@ -33,4 +45,5 @@ fn killed_writers_leave_no_wrong_record() {
     assert_eq!(tally.kills, kills);
     // A campaign that kills no writer in mid-record, or finds no span open, has shown nothing.
     assert!(kills < 100 || tally.in_flight > 0 && tally.open_spans > 0);
+    assert!(kills < 100 || tally.supervisors > 0);
 }

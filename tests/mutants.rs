@@ -1,12 +1,17 @@
 //! Known bugs, planted one at a time: the judge of the other tests must catch each of them.
 
-use ringscope_tests::{campaign, programs, scenarios};
+use ringscope_tests::campaign::{self, Programs};
+use ringscope_tests::{programs, scenarios};
 
 /// Kills that a bug may survive.
 const TRIES: u64 = 3_000;
 
 fn is_caught_by_kills(name: &str) {
-    let tally = campaign::run(&programs::mutant(name), TRIES, 1, true);
+    let programs = Programs {
+        writer: programs::mutant(name),
+        ringscope: None,
+    };
+    let tally = campaign::run(&programs, TRIES, 1, true);
     println!(
         "{name}: caught after {} kills: {:?}",
         tally.kills,

@@ -10,18 +10,13 @@ use tempfile::TempDir;
 /// The programs that were built by this test binary.
 static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
 
-/// The writer, built as the tests are: with or without optimization.
+/// The writer, optimised: what dies in the tests is the machine code that ships.
 pub fn writer() -> PathBuf {
     built("writer", |target| {
         let mut command = cargo_build("ringscope-test-writer", target);
-        let profile = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            command.arg("--release");
-            "release"
-        };
+        command.args(["--release", "--target", &triple()]);
         run_build(command);
-        target.join(profile).join("writer")
+        target.join(triple()).join("release/writer")
     })
 }
 
@@ -29,20 +24,38 @@ pub fn writer() -> PathBuf {
 /// the few instructions in which each bug can be met are more.
 pub fn mutant(name: &str) -> PathBuf {
     built(name, |target| {
-        // With a target of its own, cargo builds macros and build scripts once for all mutants.
-        let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let target = target.with_file_name("mutants");
         let mut command = cargo_build("ringscope-test-writer", &target);
         command
-            .args(["--target", &triple])
+            .args(["--target", &triple()])
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env("RUSTFLAGS", format!("--cfg ringscope_mutant=\"{name}\""));
         run_build(command);
         let copy = target.join(name);
-        std::fs::copy(target.join(triple).join("debug/writer"), &copy)
+        std::fs::copy(target.join(triple()).join("debug/writer"), &copy)
             .expect("the mutant was built");
         copy
     })
+}
+
+/// The command `ringscope`, as `cargo test --workspace` has built it already.
+pub fn ringscope() -> PathBuf {
+    built("ringscope", |_| {
+        let mut command = cargo_build("ringscope-cli", &target_dir());
+        let profile = if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            command.arg("--release");
+            "release"
+        };
+        run_build(command);
+        target_dir().join(profile).join("ringscope")
+    })
+}
+
+/// With a target of its own, cargo builds macros and build scripts apart from what mutants and sanitizers change.
+fn triple() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 fn built(name: &str, build: impl FnOnce(&Path) -> PathBuf) -> PathBuf {

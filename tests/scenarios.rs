@@ -21,7 +21,7 @@ pub fn signal_storm(program: &Path, full: bool, cycles: u64) -> Verdict {
     let terms = Terms {
         handlers: true,
         full,
-        killed: false,
+        ..Terms::default()
     };
     judge_counts(&runs_in(dir.path())[0], terms, &recorded(&output))
 }

@@ -32,7 +32,7 @@ pub(super) fn check(
     }
     // A thread that its handler starved for a whole ring has left no number to tell how many it made.
     let is_starved = last.own.iter().all(|record| record.number.is_none());
-    if terms.handlers && !terms.full && is_starved {
+    if terms.handlers && !terms.keeps_all() && is_starved {
         verdict.uncounted += 1;
         return;
     }
@@ -62,7 +62,7 @@ pub(super) fn check(
         .iter()
         .map(|o| o.own.len() + o.handler.len());
     let lost = made.saturating_sub(present.sum::<usize>() as u64 + others);
-    if terms.full && lost > skipped {
+    if terms.keeps_all() && lost > skipped {
         verdict
             .failures
             .push(format!("full mode: {lost} of {made} records are not there"));

@@ -313,10 +313,13 @@ impl OwnerStreams {
             .map_or(0, |n| n + 1)
     }
 
-    /// Records that its handler made: by its newest one, or by what the thread noted when it last did.
+    /// Records that its handler made: by its newest one, or by what the thread noted when it last did. Either may be
+    /// older, where a late supervisor left a gap.
     pub(super) fn handler_count(&self) -> u64 {
         let newest = self.handler.last().and_then(|record| record.number);
         let noted = self.own.iter().rev().find_map(|record| record.handled);
-        newest.map_or(noted.unwrap_or(0), |number| number + 1)
+        newest
+            .map_or(0, |number| number + 1)
+            .max(noted.unwrap_or(0))
     }
 }

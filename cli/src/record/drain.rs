@@ -13,7 +13,7 @@ use ringscope_ringbuf::file::{
     self, FileError, FileErrorKind, FileKind, FileName, RingFile, RingState,
 };
 use ringscope_ringbuf::layout::{
-    MODE_FULL, RECORD_LEN, RING_DRAIN_ALIVE_OFFSET, RING_DRAINED_OFFSET, Record,
+    Kind, MODE_FULL, RECORD_LEN, RING_DRAIN_ALIVE_OFFSET, RING_DRAINED_OFFSET, Record,
     SEGMENTS_BY_SUPERVISOR, STAMP_VALID,
 };
 use ringscope_ringbuf::reader::copy_published;
@@ -120,8 +120,13 @@ impl DrainedRing {
             self.overwritten += copied.start - self.drained;
             self.drained = copied.start;
             let ready = self.ready(&copied, buffer)?;
-            self.append(copied.start, &buffer[..ready])?;
-            self.drained += ready as u64;
+            let saved = if copied.end < head {
+                whole_records(&buffer[..ready])
+            } else {
+                ready
+            };
+            self.append(copied.start, &buffer[..saved])?;
+            self.drained += saved as u64;
             if ready < buffer.len() {
                 break;
             }
@@ -235,9 +240,10 @@ impl DrainedRing {
         let header = file::segment_header(self.segment_count, first_sequence, records.len() as u64);
         let bytes: &[u8] = bytemuck::cast_slice(records);
         let (header_at, records_at) = (self.segments_len, self.segments_len + RECORD_LEN as u64);
+        // The header last: it stands before whole records only, also when this process is killed in between.
         let written = segments
-            .write_all_at(&header, header_at)
-            .and_then(|()| segments.write_all_at(bytes, records_at));
+            .write_all_at(bytes, records_at)
+            .and_then(|()| segments.write_all_at(&header, header_at));
         if let Err(error) = written {
             // Half a segment would hide those that may follow it.
             let _ = segments.set_len(header_at);
@@ -280,6 +286,16 @@ impl DrainedRing {
             .write_all_at(&words, RING_DRAINED_OFFSET as u64)?;
         self.alive_told_ns = now_ns;
         Ok(())
+    }
+}
+
+/// How many of these records can be saved without parting one from its continuations, which the next copy may find
+/// overwritten: all but the last one and what follows it.
+fn whole_records(records: &[Record]) -> usize {
+    let begins_one = |record: &Record| record.kind_number() != Kind::Continuation as u8;
+    match records.iter().rposition(begins_one) {
+        None | Some(0) => records.len(),
+        Some(last) => last,
     }
 }
 
@@ -434,5 +450,23 @@ impl Budget {
                 Size::new(total_bytes)
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_saved_with_its_continuations_or_not_at_all() {
+        let record = |kind| Record {
+            w: [0, 0, 0, Record::site_and_kind(1, kind)],
+        };
+        let (span, more) = (record(Kind::Span), record(Kind::Continuation));
+        assert_eq!(whole_records(&[span, more, more, span, more]), 3);
+        assert_eq!(whole_records(&[more, span, span]), 2);
+        // The rest of a record whose beginning was saved, or is lost.
+        assert_eq!(whole_records(&[more, more]), 2);
+        assert_eq!(whole_records(&[]), 0);
     }
 }

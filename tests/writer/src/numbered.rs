@@ -1,7 +1,7 @@
 //! Threads that record numbered records, for ever or for a number of cycles.
 //!
 //! Options: `threads`, `first-thread`, `cycles` (0: for ever), `signal-hz` (each thread's handler), `begun-after` (records
-//! of each thread after which the line `begun` is said), `kill-after-us` (the kernel kills the process
+//! of each thread after which the line `begun PID` is said), `kill-after-us` (the kernel kills the process
 //! so long after that, or after the start with `kill-early=1`), `short` (threads that each make and join threads of a short
 //! life, one after the other, for as long as the process lives), `fork` and `spawn` (threads of a forked and of a spawned
 //! process beside this one).
@@ -128,7 +128,7 @@ fn work(thread: u64, plan: Plan) {
 /// The last thread to come says so; the others wait, so that none is far ahead.
 fn wait_for_the_others(plan: Plan) {
     if BEGUN.fetch_add(1, Ordering::Relaxed) + 1 == plan.threads {
-        say(format_args!("begun"));
+        say(format_args!("begun {}", std::process::id()));
         if let Some(us) = plan.kill_after_us {
             timer::kill_process_after(us * 1_000);
         }
