@@ -8,6 +8,7 @@ use ringscope_ringbuf::file::{FileKind, FileName, LockFile};
 use ringscope_ringbuf::layout::{DropCause, END_CLEAN};
 use ringscope_tests::programs::{self, Medium};
 use ringscope_tests::scenarios;
+use ringscope_tests::script::CYCLE;
 
 fn every_process_has_its_own_records(how: &str, processes: usize) {
     let forked = scenarios::fork(&programs::writer(), how);
@@ -53,6 +54,23 @@ fn fork_without_handlers() {
 #[test]
 fn double_fork() {
     every_process_has_its_own_records("double", 3);
+}
+
+#[test]
+fn fork_server() {
+    every_process_has_its_own_records("server", 11);
+}
+
+#[test]
+fn a_child_in_its_parents_memory_records_for_it() {
+    let forked = scenarios::fork(&programs::writer(), "vfork");
+    forked.verdict.assert_sound();
+    let [parent] = &forked.run.processes[..] else {
+        panic!("one process has files")
+    };
+    assert!(parent.ended_cleanly() && parent.rings.len() == 1);
+    assert_eq!(parent.drops(), []);
+    assert_eq!(forked.said[0].records, 3 * 20 * CYCLE);
 }
 
 #[test]

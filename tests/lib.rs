@@ -3,7 +3,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`programs`] | building the programs under test, starting them, and places for their runs |
-//! | [`mounts`] | small file systems of the tests' own |
+//! | [`mounts`], [`cgroups`] | small file systems and memory cgroups of the tests' own |
+//! | [`not_run`] | what can't be tested on this machine |
 //! | [`run_files`] | the files of a run, read straight through `ringscope-ringbuf` |
 //! | [`script`], [`expected`] | what a numbered record must say |
 //! | [`judge`] | judges every record of a run against the script |
@@ -12,9 +13,11 @@
 //! | [`traces`] | decoded traces, read back by a strict parser |
 
 pub mod campaign;
+pub mod cgroups;
 pub mod expected;
 pub mod judge;
 pub mod mounts;
+pub mod not_run;
 pub mod programs;
 pub mod run_files;
 pub mod scenarios;

@@ -18,7 +18,7 @@ impl Mount {
     ///
     /// # Panics
     ///
-    /// When it can't be mounted: see [`is_root`].
+    /// When it can't be mounted: see [`is_root`](crate::not_run::is_root).
     pub fn new(kind: &str, options: &str) -> Mount {
         let dir = tempfile::tempdir().expect("a place to mount");
         mount(dir.path(), kind, 0, options);
@@ -69,24 +69,4 @@ fn mount(at: &Path, kind: &str, flags: libc::c_ulong, options: &str) {
 
 fn c_string(bytes: &[u8]) -> CString {
     CString::new(bytes).expect("no NUL inside")
-}
-
-/// True for root, who may mount and become other users. Others are told what is not tested; they say that they know by
-/// `RINGSCOPE_WITHOUT_ROOT=1`.
-///
-/// # Panics
-///
-/// When the user is not root and did not say so.
-pub fn is_root(what: &str) -> bool {
-    // SAFETY: geteuid takes nothing and can't fail.
-    let root = unsafe { libc::geteuid() } == 0;
-    if !root {
-        eprintln!("not run here: {what}: needs root");
-        let known = std::env::var_os("RINGSCOPE_WITHOUT_ROOT").is_some();
-        assert!(
-            known,
-            "not run here: {what}: needs root, or RINGSCOPE_WITHOUT_ROOT=1"
-        );
-    }
-    root
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use ringscope_tests::not_run::has_program;
 use ringscope_tests::programs::{Medium, command, new_dir, runs_in, writer};
 
 /// Names of the system calls that the writer makes between its two marks.
@@ -34,6 +35,9 @@ fn traced(log: &Path, warm: bool) -> Command {
 
 #[test]
 fn nothing_configured_makes_no_system_call() {
+    if !has_program("strace", "system calls of a program that is off") {
+        return;
+    }
     let dir = new_dir(Medium::Memory);
     let calls = calls_between_marks(
         &mut traced(&dir.path().join("log"), false),
@@ -44,6 +48,9 @@ fn nothing_configured_makes_no_system_call() {
 
 #[test]
 fn armed_with_level_off_makes_no_system_call_a_record() {
+    if !has_program("strace", "system calls of a program that is off") {
+        return;
+    }
     let (dir, log) = (new_dir(Medium::Memory), new_dir(Medium::Memory));
     let log = log.path().join("log");
     let mut traced = traced(&log, true);
@@ -58,6 +65,9 @@ fn armed_with_level_off_makes_no_system_call_a_record() {
 
 #[test]
 fn recording_makes_system_calls_at_first_and_none_later() {
+    if !has_program("strace", "system calls of a program that is off") {
+        return;
+    }
     let (dir, log) = (new_dir(Medium::Memory), new_dir(Medium::Memory));
     let log = log.path().join("log");
     // The check of the checks above: they can see a system call.

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use ringscope_ringbuf::layout::DropCause;
-use ringscope_tests::mounts::{Mount, is_root};
+use ringscope_tests::mounts::Mount;
+use ringscope_tests::not_run::is_root;
 use ringscope_tests::programs::{Medium, command, new_dir, writer};
 use ringscope_tests::run_files::RunFiles;
 

@@ -1,7 +1,8 @@
 //! A container's 64 MiB of shared memory and forty threads: rings shrink, all record, nobody dies.
 
 use ringscope_tests::judge::Terms;
-use ringscope_tests::mounts::{Mount, is_root};
+use ringscope_tests::mounts::Mount;
+use ringscope_tests::not_run::is_root;
 use ringscope_tests::programs::{command, recorded, runs_in, writer};
 use ringscope_tests::run_files::RunFiles;
 use ringscope_tests::scenarios::judge_counts;

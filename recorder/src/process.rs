@@ -27,7 +27,7 @@ use crate::config::{Config, Mode};
 use crate::path::Path;
 use crate::place::{self, Refusal, Why};
 use crate::pool::Pool;
-use crate::undisturbed::Undisturbed;
+use crate::undisturbed::{SignalsHeld, Undisturbed};
 use crate::{arena, clock, level, site};
 
 /// Generation of a process that does not record. Real generations are even as well, and larger.
@@ -117,7 +117,7 @@ pub(crate) fn count_in_child(cause: DropCause) {
     }
 }
 
-/// False when waiting is of no use: this very thread sets the process up, and a handler interrupted it.
+/// False when waiting is of no use: this very thread sets the process up.
 fn wait_for_set_up(claim: u64) -> bool {
     let owner = (claim >> 1) as u32;
     if owner == sys::thread_id() {
@@ -144,7 +144,7 @@ fn set_up_first() {
     if !config.wanted {
         return stay_off(&config);
     }
-    let _undisturbed = Undisturbed::begin();
+    let (_undisturbed, _held) = (Undisturbed::begin(), SignalsHeld::begin());
     let claim = u64::from(sys::thread_id()) << 1 | 1;
     if level::generation_word()
         .compare_exchange(0, claim, Ordering::AcqRel, Ordering::Relaxed)
@@ -406,7 +406,7 @@ impl Process {
     /// Writes a block to the process file; false when it can't be written. The file is opened anew each time: a
     /// host may close all descriptors and use their numbers for its own files.
     pub(crate) fn append(&self, block: &Block<'_>) -> bool {
-        let _undisturbed = Undisturbed::begin();
+        let (_undisturbed, _held) = (Undisturbed::begin(), SignalsHeld::begin());
         let mut small = [0u8; 1024];
         match block.encode(&mut small) {
             Some(len) => self.append_bytes(&small[..len]).is_ok(),

@@ -4,7 +4,7 @@
 //! only looks there once a lap. Where no supervisor is, or it has not found the ring yet, or has died, the thread
 //! writes its own ring to a segment file.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::fs::File;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
@@ -19,7 +19,7 @@ use crate::config::Mode;
 use crate::place::last_errno;
 use crate::process::{self, Process};
 use crate::thread::ThreadRing;
-use crate::undisturbed::Undisturbed;
+use crate::undisturbed::{SignalsHeld, Undisturbed};
 
 /// A supervisor that gave no sign of life for so long is taken for dead. It gives one every 250 ms.
 const SUPERVISOR_SILENCE_NS: u64 = 2_000_000_000;
@@ -32,8 +32,6 @@ pub(crate) struct Spill {
     file_len: AtomicU64,
     /// Number of the next segment.
     number: AtomicU32,
-    /// The ring is being written out; a signal handler that records meanwhile uses the slots kept free for it.
-    in_progress: AtomicBool,
 }
 
 impl Spill {
@@ -50,12 +48,12 @@ impl Spill {
             saved: AtomicU64::new(0),
             file_len: AtomicU64::new(0),
             number: AtomicU32::new(0),
-            in_progress: AtomicBool::new(false),
         }
     }
 }
 
-/// Where a thread that saves its ring itself begins to: an eighth of the ring stays for signal handlers meanwhile.
+/// Where a thread that saves its ring itself begins to: an eighth of the ring stays for signal handlers that come between
+/// its reservation and that.
 fn soft_limit(saved: u64, writer: &Writer) -> u64 {
     saved + writer.capacity() / 8 * 7
 }
@@ -67,19 +65,11 @@ impl ThreadRing {
     #[inline(never)]
     pub(crate) fn make_room(&self, sequence: u64, slot_count: u64) -> bool {
         let _undisturbed = Undisturbed::begin();
-        if self.spill.in_progress.swap(true, Ordering::Relaxed) {
-            let free = sequence + slot_count
-                <= self.spill.saved.load(Ordering::Relaxed) + self.writer.capacity();
-            if !free {
-                process::count(DropCause::NestedSpill);
-            }
-            return free;
-        }
         let end = sequence + slot_count;
         if !(self.process.supervised && self.supervisor_made_room(end)) {
+            let _held = SignalsHeld::begin();
             self.save(sequence);
         }
-        self.spill.in_progress.store(false, Ordering::Relaxed);
         // Handlers that starved this call may have saved the ring past its slots, as a hole.
         let is_late = sequence < self.spill.saved.load(Ordering::Relaxed);
         if is_late {

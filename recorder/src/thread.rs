@@ -19,7 +19,7 @@ use crate::long_value::LongValues;
 use crate::pool::MAX_RINGS;
 use crate::process::{self, Process};
 use crate::spill::Spill;
-use crate::undisturbed::Undisturbed;
+use crate::undisturbed::{SignalsHeld, Undisturbed};
 use crate::{arena, clock, level};
 
 /// A new ring takes at most this part of what rings may still take, so that many threads each get one.
@@ -45,8 +45,6 @@ const CLOSED: *const ThreadRing = ptr::without_provenance(1);
 thread_local! {
     /// The thread's ring; null before its first record. Without a destructor, so that it can be read at any time.
     static RING: Cell<*const ThreadRing> = const { Cell::new(ptr::null()) };
-    /// Generation in which the thread is being set up, to notice a signal handler that records meanwhile.
-    static SETTING_UP: Cell<u64> = const { Cell::new(0) };
     /// Generation in which the thread got no ring, to not try again at every record.
     static WITHOUT_RING: Cell<u64> = const { Cell::new(0) };
     /// Its destructor gives the ring back.
@@ -85,10 +83,6 @@ fn set_up() -> Option<&'static ThreadRing> {
         return None;
     }
     let process = process::current()?;
-    if SETTING_UP.get() == process.generation {
-        process::count(DropCause::NestedSetup);
-        return None;
-    }
     if WITHOUT_RING.get() == process.generation {
         process::count(DropCause::NoRing);
         return None;
@@ -98,9 +92,9 @@ fn set_up() -> Option<&'static ThreadRing> {
         process::count(DropCause::LateThread);
         return None;
     }
-    SETTING_UP.set(process.generation);
-    let ring = attach(process);
-    SETTING_UP.set(0);
+    let _held = SignalsHeld::begin();
+    // A handler that came before the line above may have made the thread's ring.
+    let ring = existing().or_else(|| attach(process));
     if ring.is_none() {
         WITHOUT_RING.set(process.generation);
         process::count(DropCause::NoRing);

@@ -6,6 +6,7 @@
 
 mod emitted;
 mod hello;
+mod jumps;
 mod layout;
 mod objects;
 mod processes;

@@ -1,5 +1,5 @@
 //! Ends of every kind, while four threads record. Option `how`: `segv`, `abort`, `_exit`, `exec`, `cancel`, `exit`, `return`,
-//! `panic`.
+//! `panic`, `oom`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,6 +30,7 @@ pub(crate) fn run(options: &Options) {
         "exec" => exec(),
         "cancel" => cancel(),
         "panic" => panic!("asked for"),
+        "oom" => take_memory(),
         _ => {}
     }
 }
@@ -82,4 +83,12 @@ fn cancel() {
         libc::pthread_join(thread, core::ptr::null_mut());
     }
     say(format_args!("cancelled"));
+}
+
+/// Takes memory until the kernel ends the process.
+fn take_memory() {
+    let mut taken: Vec<Vec<u8>> = Vec::new();
+    loop {
+        taken.push(vec![1; 1 << 20]);
+    }
 }

@@ -1,7 +1,8 @@
 //! Processes forked in every way there is. Each says `recorded PID THREAD RECORDS 0` for what it recorded.
 //!
 //! Option `how`: `fork`, `clone` (the bare system call), `_Fork`, `double` (a child's child), `inside` (the fork happens
-//! inside a span, whose guard ends in both), `unrecorded` (a child that records nothing), `storm` (many forks while
+//! inside a span, whose guard ends in both), `vfork` (a child that has its parent's memory until it ends), `server` (a child
+//! that records nothing forks ten that record side by side), `unrecorded` (a child that records nothing), `storm` (many forks while
 //! threads record and come and go), `orphan` (the parent ends first; the child lives until its standard input ends).
 
 use crate::numbered::{Cycles, make_short_threads};
@@ -28,6 +29,8 @@ pub(crate) fn run(options: &Options) {
             with_child(fork, || record_and_say(2));
         }),
         "inside" => inside(),
+        "vfork" => vfork(&mut own),
+        "server" => with_child(fork, serve),
         "unrecorded" => with_child(fork, || ()),
         "storm" => storm(),
         "orphan" => orphan(),
@@ -98,6 +101,40 @@ fn inside() {
     unsafe { libc::waitpid(child, &mut status, 0) };
     assert_eq!(status, 0, "the child failed");
     drop(outer);
+}
+
+/// A child in this process's memory, as `vfork` and `posix_spawn` make it: this thread waits until it has ended, so that
+/// its records are this thread's own.
+fn vfork(own: &mut Cycles) {
+    extern "C" fn body(cycles: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the caller passed its cycles, and waits.
+        record(unsafe { &mut *cycles.cast::<Cycles>() });
+        0
+    }
+    let mut stack = vec![0u128; 16 << 10];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let mut status = 0;
+    // SAFETY: the child has a stack of its own, whose end is passed, and ends by returning before this call does.
+    unsafe {
+        let top = stack.as_mut_ptr_range().end.cast();
+        let child = libc::clone(body, top, flags, core::ptr::from_mut(own).cast());
+        assert!(child > 0, "the test needs a child");
+        libc::waitpid(child, &mut status, 0);
+    }
+    assert_eq!(status, 0, "the child failed");
+}
+
+/// Ten children side by side, as a fork server makes them.
+fn serve() {
+    let children: Vec<libc::pid_t> = (1..=10)
+        .map(|thread| start_child(fork, || record_and_say(thread)))
+        .collect();
+    for child in children {
+        let mut status = 0;
+        // SAFETY: waits for a child made above.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        assert_eq!(status, 0, "a child failed");
+    }
 }
 
 /// Fifty children of a process whose four threads record and whose other threads come and go.
