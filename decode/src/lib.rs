@@ -46,6 +46,7 @@ pub mod event;
 pub mod filter;
 pub mod format;
 mod gaps;
+pub mod gzip;
 mod ids;
 pub mod inspect;
 mod json;
