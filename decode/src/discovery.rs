@@ -7,16 +7,24 @@ use ringscope_ringbuf::file::{FileKind, FileName};
 use ringscope_ringbuf::sys;
 
 use crate::error::{Error, ErrorKind};
+use crate::pack::is_pack;
 
 /// Length of `run-yyyymmdd-hhmmss`, the part of a run directory's name that orders runs by age.
 const TIME_PREFIX_LEN: usize = 19;
 
-/// The runs that `path` stands for: itself when it holds files of a run, else the runs in it, oldest first.
+/// The runs that `path` stands for: itself when it holds files of a run or is a pack, else the runs in it, oldest first.
 ///
 /// # Errors
 ///
-/// When the directory can't be read or holds no run.
+/// When the directory can't be read or holds no run, and for files that are no pack.
 pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if path.is_file() {
+        return if is_pack(path) {
+            Ok(vec![path.to_owned()])
+        } else {
+            Err(Error::at(path, ErrorKind::NotARun))
+        };
+    }
     if is_run(path)? {
         return Ok(vec![path.to_owned()]);
     }

@@ -32,6 +32,15 @@ pub enum ErrorKind {
     },
     /// A file name that no file of a run has.
     NotAFileOfARun,
+    /// A pack that is damaged, or holds what no run has.
+    Pack {
+        /// Path of the entry to blame, as the archive has it.
+        entry: Option<String>,
+        /// What should stand there.
+        expected: String,
+        /// What does.
+        found: String,
+    },
     /// A pattern of a filter can't be understood.
     Pattern(globset::Error),
     /// The threads asked for could not be started.
@@ -67,7 +76,7 @@ impl fmt::Display for Error {
             ErrorKind::Io(error) => write!(f, "{error}"),
             ErrorKind::NotARun => write!(
                 f,
-                "expected a run or a directory of runs, found no process or ring file"
+                "expected a run, a directory of runs or a pack, found no process or ring file"
             ),
             ErrorKind::TooManyFiles { limit } => {
                 write!(f, "expected at most {limit} files, found more")
@@ -76,6 +85,16 @@ impl fmt::Display for Error {
                 f,
                 "expected a file of a run (PID-NONCE.process, PID-NONCE-INDEX.ring), found another name"
             ),
+            ErrorKind::Pack {
+                entry,
+                expected,
+                found,
+            } => {
+                if let Some(entry) = entry {
+                    write!(f, "entry {entry:?}: ")?;
+                }
+                write!(f, "expected {expected}, found {found}")
+            }
             ErrorKind::Pattern(error) => write!(f, "filter: {error}"),
             ErrorKind::Threads(error) => write!(f, "decoder threads: {error}"),
         }

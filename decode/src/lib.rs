@@ -4,7 +4,8 @@
 //!
 //! | module | from | to |
 //! |---|---|---|
-//! | [`discovery`] | a path, a pid, nothing | directories of runs |
+//! | [`discovery`] | a path, a pid, nothing | directories of runs, packs |
+//! | [`pack`] | a run | one file, and back |
 //! | [`run`], [`process`] | a directory | process files and tables, read and checked |
 //! | [`clock`] | clock pairs | ticks to nanoseconds |
 //! | `rows` | processes of all runs | who is on the time line |
@@ -53,6 +54,7 @@ mod json;
 pub mod lanes;
 pub mod losses;
 mod open_spans;
+pub mod pack;
 pub mod process;
 mod recorder;
 mod rows;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ringscope_ringbuf::block::{Block, ClockPair, PairSource};
 use ringscope_ringbuf::clock;
@@ -15,6 +16,7 @@ use ringscope_ringbuf::sys;
 use zerocopy::FromZeros;
 
 use crate::error::{Error, ErrorKind, Problem};
+use crate::pack::{self, Scratch};
 use crate::process::{DrainOutcome, Exit, Liveness, Process, Ring, SupervisorFacts};
 
 /// What a decoder refuses to read, so that a damaged or hostile run can't exhaust it.
@@ -47,7 +49,7 @@ pub struct OffProcess {
 /// A run, open for decoding. Records are read when a time line or a report is made of it.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Its directory.
+    /// Its directory, or the pack that it came in.
     pub dir: PathBuf,
     /// Recorders, oldest first.
     pub processes: Vec<Process>,
@@ -64,6 +66,8 @@ pub struct Run {
     /// Damage that was skipped.
     pub problems: Vec<Problem>,
     bytes_on_disk: u64,
+    /// Where the files of a pack lie as long as the run is open.
+    unpacked: Option<Arc<Scratch>>,
 }
 
 /// The paths of one recorder's files.
@@ -91,13 +95,43 @@ impl RecorderFiles {
 }
 
 impl Run {
-    /// Opens the run in `dir`: reads names, process files, lock files and ring headers.
+    /// Opens the run in the directory `path`, or the pack of that name: reads names, process files, lock files and
+    /// ring headers. A pack is unpacked into a temporary directory that goes with the run.
     ///
     /// # Errors
     ///
-    /// When the directory can't be read, holds no file of a run, or more than the limit allows. Damage to single
-    /// files is told in [`Run::problems`].
-    pub fn open(dir: &Path, limits: &Limits) -> Result<Run, Error> {
+    /// When the directory can't be read, holds no file of a run, or more than the limit allows; when a pack is damaged or
+    /// can't be unpacked. Damage to single files is told in [`Run::problems`].
+    pub fn open(path: &Path, limits: &Limits) -> Result<Run, Error> {
+        if path.is_file() {
+            Run::open_pack(path, limits)
+        } else {
+            Run::open_dir(path, limits)
+        }
+    }
+
+    fn open_pack(path: &Path, limits: &Limits) -> Result<Run, Error> {
+        if !pack::is_pack(path) {
+            return Err(Error::at(path, ErrorKind::NotARun));
+        }
+        let len_bytes = path.metadata().map_or(0, |metadata| metadata.len());
+        let scratch = pack::unpack(path, limits)?;
+        let mut run = Run::open_dir(scratch.path(), limits).map_err(|error| Error {
+            path: Some(path.to_owned()),
+            ..error
+        })?;
+        run.dir = path.to_owned();
+        run.bytes_on_disk = len_bytes;
+        run.unpacked = Some(Arc::new(scratch));
+        let mut problems = std::mem::take(&mut run.problems);
+        problems
+            .iter_mut()
+            .for_each(|problem| run.show_in_pack(problem));
+        run.problems = problems;
+        Ok(run)
+    }
+
+    fn open_dir(dir: &Path, limits: &Limits) -> Result<Run, Error> {
         let entries = std::fs::read_dir(dir).map_err(|error| Error::io(dir, error))?;
         let mut files = Vec::new();
         for entry in entries {
@@ -179,6 +213,7 @@ impl Run {
             off: Vec::new(),
             problems: Vec::new(),
             bytes_on_disk: 0,
+            unpacked: None,
         };
         let mut recorders: BTreeMap<(u32, u64), RecorderFiles> = BTreeMap::new();
         for (name, path) in files {
@@ -341,13 +376,27 @@ impl Run {
             return;
         }
         let pair = clock::pair(source, PairSource::Decoder, 64);
-        if let Ok((path, header)) = write_decoder_pair(&self.dir, source, &pair) {
+        if let Ok((path, header)) = write_decoder_pair(self.files_dir(), source, &pair) {
             let mut supervisor = Process::unknown(path, header.start.pid.get(), 0);
             supervisor.nonce = header.start.nonce.get();
             supervisor.boot_id = header.boot_id;
             supervisor.clock_source = source as u32;
             supervisor.pairs.push(pair);
             self.supervisors.push(supervisor);
+        }
+    }
+
+    /// Where the run's files lie: its directory, or the one that its pack was unpacked into.
+    pub(crate) fn files_dir(&self) -> &Path {
+        self.unpacked
+            .as_ref()
+            .map_or(&self.dir, |scratch| scratch.path())
+    }
+
+    /// Makes a problem of an unpacked file one of the pack: the directory that it lay in is gone when people read it.
+    pub(crate) fn show_in_pack(&self, problem: &mut Problem) {
+        if let Ok(name) = problem.path.strip_prefix(self.files_dir()) {
+            problem.path = self.dir.join(name);
         }
     }
 
