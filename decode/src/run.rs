@@ -395,7 +395,10 @@ impl Run {
 
     /// Makes a problem of an unpacked file one of the pack: the directory that it lay in is gone when people read it.
     pub(crate) fn show_in_pack(&self, problem: &mut Problem) {
-        if let Ok(name) = problem.path.strip_prefix(self.files_dir()) {
+        let Some(unpacked) = &self.unpacked else {
+            return;
+        };
+        if let Ok(name) = problem.path.strip_prefix(unpacked.path()) {
             problem.path = self.dir.join(name);
         }
     }

@@ -113,10 +113,14 @@ impl Timeline {
                 Some(Arc::new(pool))
             }
         };
-        match pool.clone() {
+        let mut timeline = match pool.clone() {
             Some(of_threads) => of_threads.install(|| Assembly::new(runs).build(options, pool)),
             None => Assembly::new(runs).build(options, None),
+        }?;
+        for problem in &mut timeline.problems {
+            runs.iter().for_each(|run| run.show_in_pack(problem));
         }
+        Ok(timeline)
     }
 
     /// Events on the time line.

@@ -51,13 +51,15 @@ pub(crate) fn unpack(path: &Path, limits: &Limits) -> Result<Scratch, Error> {
         entries: 0,
     };
     let mut archive = Archive::new(zstd.take(budget));
-    unpacking.all(&mut archive)?;
+    let unpacked = unpacking.all(&mut archive);
     // What is left are the archive's zeros; reading them shows whether the pack is whole.
     let mut rest = archive.into_inner();
-    io::copy(&mut rest, &mut io::sink()).map_err(|error| unpacking.damaged(&error))?;
+    let whole = io::copy(&mut rest, &mut io::sink());
     if rest.limit() == 0 {
         return Err(unpacking.too_large());
     }
+    unpacked?;
+    whole.map_err(|error| unpacking.damaged(&error))?;
     Ok(scratch)
 }
 
