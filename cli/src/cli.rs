@@ -15,8 +15,8 @@ Start here:
   ringscope record -o trace.json -- ./my_program --its-options
   then drop trace.json into https://ui.perfetto.dev
 
-A RUN is a run directory, a directory of runs, or the id of a process that recorded; without one the
-newest run is taken.
+A RUN is a run directory, a directory of runs, a pack (RUN.tar.zst), or the id of a process that
+recorded; without one the newest run is taken.
 
 Exit status: 0 good; 1 failed, with one line `ringscope: what: where: why`; 2 wrong usage; 3 decoded
 with losses or damage under --strict. `record` gives the status of the program it ran.";
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Switch recording in the running processes of a run
     Level(LevelArgs),
+    /// Make one file of a run, which every command takes for the run
+    Pack(PackArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a directory
@@ -127,7 +129,7 @@ pub(crate) struct CaptureArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Afterwards")]
 pub(crate) struct AfterwardsArgs {
-    /// Trace to write; %p is the program's process id, %h the host, - standard output
+    /// Trace to write; .gz compresses; %p is the program's process id, %h the host, - standard output
     #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
     pub(crate) output: PathBuf,
     /// Do not decode; leave the run for `ringscope decode`
@@ -200,10 +202,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = DECODE_EXAMPLES)]
 pub(crate) struct DecodeArgs {
-    /// Run directory, directory of runs, or process id [default: the newest run]
+    /// Run directory, directory of runs, pack, or process id [default: the newest run]
     #[arg(value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// Trace to write; %p is the process id, %h the host, - standard output
+    /// Trace to write; .gz compresses; %p is the process id, %h the host, - standard output
     #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
     pub(crate) output: PathBuf,
     /// Order of the events in the file
@@ -252,7 +254,7 @@ share is of the time from first to last record. Percentiles are exact.";
 #[derive(Debug, Args)]
 #[command(after_help = STATS_EXAMPLES)]
 pub(crate) struct StatsArgs {
-    /// Run directory, directory of runs, or process id [default: the newest run]
+    /// Run directory, directory of runs, pack, or process id [default: the newest run]
     #[arg(value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
     /// What a row stands for: name, cat, process, thread, lane, or arg:KEY
@@ -331,7 +333,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// Run directory, directory of runs, process id, or single files of a run [default: the newest run]
+    /// Run directory, directory of runs, pack, process id, or single files of a run [default: the newest run]
     #[arg(value_name = "RUN|FILE")]
     pub(crate) runs: Vec<PathBuf>,
     /// JSON
@@ -345,7 +347,7 @@ pub(crate) struct InspectArgs {
 /// Arguments of `ls`.
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
-    /// Directory of runs [default: the places where `record` puts them]
+    /// Directory of runs, or a pack [default: the places where `record` puts them]
     #[arg(value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }
@@ -377,6 +379,24 @@ pub(crate) struct LevelArgs {
     /// Levels: a list of e2e, kernel, verbose (all of them), or off
     #[arg(value_name = "LEVELS")]
     pub(crate) level: LevelSet,
+}
+
+const PACK_EXAMPLES: &str = "\
+Examples:
+  ringscope pack                                     newest run, into RUN.tar.zst
+  ringscope pack 4711 -o bug-17.tar.zst              to send to somebody
+  ringscope inspect bug-17.tar.zst                   what they do with it";
+
+/// Arguments of `pack`.
+#[derive(Debug, Args)]
+#[command(after_help = PACK_EXAMPLES)]
+pub(crate) struct PackArgs {
+    /// Run directory or process id [default: the newest run]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// File to write, - for standard output [default: the run's name and .tar.zst]
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Arguments of `completions`.

@@ -1,7 +1,9 @@
 //! `decode`: runs become a trace.
 
 use std::io::{BufWriter, Write};
+use std::num::NonZero;
 use std::path::Path;
+use std::thread;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ringscope_decode::{Order, Run, TimeBase, Timeline, chrome};
@@ -65,7 +67,7 @@ pub(crate) fn write_trace(
         .map_err(|error| failed(error.into_error()))?;
     Ok(Written {
         events,
-        bytes: output.finish()?,
+        bytes: output.finish(path)?,
     })
 }
 
@@ -84,7 +86,7 @@ fn progress_bar(events: u64) -> ProgressBar {
 pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     let runs = selection::open(&args.runs)?;
     let path = output::expand(&args.output, first_pid(&runs));
-    let output = Output::open(&path)?;
+    let output = Output::open(&path, threads(args.effort.jobs))?;
     let options = filter::options(&args.filter, &args.effort, args.time_base.into());
     let timeline =
         Timeline::build(&runs, &options).map_err(|error| Failure::of("decode", error))?;
@@ -99,6 +101,11 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
         );
     }
     Ok(losses::exit_code(complaints, args.effort.strict))
+}
+
+/// Threads to work with: as many as asked for, else as the machine has.
+pub(crate) fn threads(jobs: Option<usize>) -> usize {
+    jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// What `%p` stands for: the run's first process.

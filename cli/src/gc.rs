@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use ringscope_decode::{Limits, Run};
+use ringscope_decode::{Limits, Run, pack};
 use ringscope_ringbuf::file::FileName;
 
 use crate::cli::GcArgs;
@@ -18,6 +18,9 @@ use crate::size::Size;
 /// Runs `ringscope gc`.
 pub(crate) fn run(args: &GcArgs) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::Good;
+    if !args.dry_run {
+        pack::remove_stale();
+    }
     let (mut removed, mut freed_bytes) = (0, 0);
     for path in runs_in(args.dir.as_ref())? {
         // What can't be read can't be known to be stale: it stays.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ringscope_decode::Liveness;
 use ringscope_decode::inspect::{self, LastRecord, OpenSpan, ProcessReport, Report, RingReport};
+use ringscope_decode::pack::is_pack;
 use ringscope_decode::process::RingFailure;
 use ringscope_ringbuf::layout::RECORD_LEN;
 
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
 /// Of single files when files were named, else of runs.
 fn report(args: &InspectArgs) -> Result<Report, Failure> {
     let failed = |error| Failure::of("inspect", error);
-    let is_file = |path: &PathBuf| path.is_file();
+    let is_file = |path: &PathBuf| path.is_file() && !is_pack(path);
     if !args.runs.is_empty() && args.runs.iter().all(is_file) {
         return inspect::report_files(&args.runs, args.last).map_err(failed);
     }

@@ -184,6 +184,13 @@ pub(crate) fn run(args: &LevelArgs) -> Result<ExitCode, Failure> {
         let why = format!("expected one run, found {}", runs.len());
         return Err(Failure::new("level", args.run.display(), why));
     };
+    if run.is_file() {
+        return Err(Failure::new(
+            "level",
+            run.display(),
+            "is a pack: no process writes to it",
+        ));
+    }
     // The file first: a process that starts in between finds either the file or the word written.
     tell_later_processes(run, args.level)?;
     let mut switched = Switched::default();

@@ -13,6 +13,7 @@ mod level;
 mod losses;
 mod ls;
 mod output;
+mod pack;
 mod record;
 mod selection;
 mod shell;
@@ -61,6 +62,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Ls(args) => ls::run(args),
         Command::Gc(args) => gc::run(args),
         Command::Level(args) => level::run(args),
+        Command::Pack(args) => pack::run(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
     }

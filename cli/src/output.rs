@@ -6,10 +6,14 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use ringscope_decode::gzip::GzipWriter;
 use ringscope_ringbuf::file::padded_text;
 use ringscope_ringbuf::sys;
 
 use crate::failure::Failure;
+
+/// Traces shrink to a sixth at the fastest level; a smaller file takes four times as long.
+const GZIP_LEVEL: u32 = 1;
 
 /// Replaces `%p` by the process id, `%h` by the host's name, `%%` by a percent sign.
 pub(crate) fn expand(path: &Path, pid: u32) -> PathBuf {
@@ -106,18 +110,18 @@ fn temporary_name(path: &Path) -> Result<PathBuf, Failure> {
     Ok(path.with_file_name(temporary))
 }
 
-/// Where a trace goes.
+/// Where bytes go.
 #[derive(Debug)]
-pub(crate) enum Output {
+pub(crate) enum Target {
     /// A file that appears when it is whole.
     File(OutputFile),
     /// Standard output, a pipe or a device, which can't be renamed over.
     Stream(File),
 }
 
-impl Output {
-    /// Opens the output named `path`; `-` is standard output, which must not be a terminal.
-    pub(crate) fn open(path: &Path) -> Result<Output, Failure> {
+impl Target {
+    /// Opens the target named `path`; `-` is standard output, which must not be a terminal.
+    pub(crate) fn open(path: &Path) -> Result<Target, Failure> {
         let stream = if path == Path::new("-") {
             if io::stdout().is_terminal() {
                 let why = "is a terminal: name a file with -o, or pipe it";
@@ -128,42 +132,96 @@ impl Output {
         } else if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             OpenOptions::new().write(true).open(path)
         } else {
-            return OutputFile::create(path).map(Output::File);
+            return OutputFile::create(path).map(Target::File);
         };
         stream
-            .map(Output::Stream)
+            .map(Target::Stream)
             .map_err(|error| Failure::io("open", path, &error))
-    }
-
-    /// The temporary name of the file, when it is one.
-    pub(crate) fn temporary(&self) -> Option<&Path> {
-        match self {
-            Output::File(file) => Some(&file.temporary),
-            Output::Stream(_) => None,
-        }
     }
 
     /// Ends the output; the size of the file, when it is one.
     pub(crate) fn finish(self) -> Result<Option<u64>, Failure> {
         match self {
-            Output::File(file) => file.finish().map(Some),
-            Output::Stream(_) => Ok(None),
+            Target::File(file) => file.finish().map(Some),
+            Target::Stream(_) => Ok(None),
         }
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Target::File(file) => file.write(bytes),
+            Target::Stream(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Target::File(file) => file.flush(),
+            Target::Stream(stream) => stream.flush(),
+        }
+    }
+}
+
+/// Where a trace goes, as it is or compressed.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// As it is.
+    Plain(Target),
+    /// Compressed, since the name ends in `.gz`.
+    Gzip(Box<GzipWriter<Target>>),
+}
+
+impl Output {
+    /// Opens the output named `path`, as [`Target::open`]; one that ends in `.gz` is compressed by `threads` threads.
+    pub(crate) fn open(path: &Path, threads: usize) -> Result<Output, Failure> {
+        let target = Target::open(path)?;
+        if path.extension() != Some("gz".as_ref()) {
+            return Ok(Output::Plain(target));
+        }
+        GzipWriter::new(target, GZIP_LEVEL, threads)
+            .map(|writer| Output::Gzip(Box::new(writer)))
+            .map_err(|error| Failure::io("write", path, &error))
+    }
+
+    /// The temporary name of the file, when it is one.
+    pub(crate) fn temporary(&self) -> Option<&Path> {
+        let target = match self {
+            Output::Plain(target) => target,
+            Output::Gzip(writer) => writer.get_ref(),
+        };
+        match target {
+            Target::File(file) => Some(&file.temporary),
+            Target::Stream(_) => None,
+        }
+    }
+
+    /// Ends the output, named `path` in messages; the size of the file, when it is one.
+    pub(crate) fn finish(self, path: &Path) -> Result<Option<u64>, Failure> {
+        let target = match self {
+            Output::Plain(target) => target,
+            Output::Gzip(writer) => {
+                let finished = writer.finish();
+                finished.map_err(|error| Failure::io("write", path, &error))?
+            }
+        };
+        target.finish()
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Output::File(file) => file.write(bytes),
-            Output::Stream(stream) => stream.write(bytes),
+            Output::Plain(target) => target.write(bytes),
+            Output::Gzip(writer) => writer.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Output::File(file) => file.flush(),
-            Output::Stream(stream) => stream.flush(),
+            Output::Plain(target) => target.flush(),
+            Output::Gzip(writer) => writer.flush(),
         }
     }
 }

@@ -7,7 +7,7 @@ use ringscope_decode::{default_parents, find_runs, find_runs_by_pid, newest_run}
 
 use crate::failure::Failure;
 
-/// The run directories that `arguments` mean: each a run, a directory of runs, or a process id; the newest run
+/// The runs that `arguments` mean: each a run, a directory of runs, a pack, or a process id; the newest run
 /// when there are none.
 pub(crate) fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     if arguments.is_empty() {
@@ -26,16 +26,31 @@ pub(crate) fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 
 /// Opens the runs that `arguments` mean.
 pub(crate) fn open(arguments: &[PathBuf]) -> Result<Vec<Run>, Failure> {
-    let limits = Limits::default();
     find(arguments)?
         .iter()
-        .map(|directory| {
-            let mut run =
-                Run::open(directory, &limits).map_err(|error| Failure::of("read run", error))?;
-            run.ensure_end_pair();
-            Ok(run)
-        })
+        .map(|path| open_found(path))
         .collect()
+}
+
+/// Opens the one run that `argument` means; the newest when there is none.
+pub(crate) fn open_one(argument: Option<&Path>) -> Result<Run, Failure> {
+    let arguments: Vec<PathBuf> = argument.into_iter().map(Path::to_owned).collect();
+    let mut runs = find(&arguments)?;
+    match (runs.pop(), runs.len()) {
+        (Some(run), 0) => open_found(&run),
+        (_, others) => {
+            let place = argument.unwrap_or(Path::new("")).display();
+            let why = format!("expected one run, found {}", others + 1);
+            Err(Failure::new("find run", place, why))
+        }
+    }
+}
+
+fn open_found(path: &Path) -> Result<Run, Failure> {
+    let mut run =
+        Run::open(path, &Limits::default()).map_err(|error| Failure::of("read run", error))?;
+    run.ensure_end_pair();
+    Ok(run)
 }
 
 fn find_one(argument: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -46,7 +61,8 @@ fn find_one(argument: &Path) -> Result<Vec<PathBuf>, Failure> {
         _ => find_runs(argument).map_err(|error| Failure::of("find run", error))?,
     };
     if found.is_empty() {
-        let why = "expected a run, a directory of runs, or the id of a process that recorded";
+        let why =
+            "expected a run, a directory of runs, a pack, or the id of a process that recorded";
         return Err(Failure::new("find run", argument.display(), why));
     }
     Ok(found)

@@ -94,6 +94,11 @@ impl<W: Write> GzipWriter<W> {
         Ok(self.out)
     }
 
+    /// Where the member goes.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
     /// Gives the block to the worker whose turn it is, after taking back what would be one too many.
     fn give_block(&mut self) -> io::Result<()> {
         if self.given - self.taken >= self.workers.len() * BLOCKS_PER_THREAD {

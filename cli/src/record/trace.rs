@@ -87,7 +87,7 @@ pub(crate) fn decode_unless_interrupted(
     signals: &Signals,
 ) -> Result<Option<Decoded>, Failure> {
     let (done, tell_done) = io::pipe().map_err(|error| Failure::new("decode", "pipe", error))?;
-    let output = Output::open(path)?;
+    let output = Output::open(path, decode::threads(None))?;
     let temporary = output.temporary().map(Path::to_owned);
     let (run, path) = (run.to_owned(), path.to_owned());
     let worker = thread::spawn(move || {

@@ -4,6 +4,7 @@
 
 mod levels;
 mod options;
+mod packs;
 mod recording;
 mod runs;
 mod sandbox;

@@ -64,6 +64,30 @@ fn decode_writes_where_it_is_told() {
 }
 
 #[test]
+fn a_name_that_ends_in_gz_is_one_gzip_member() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["-o", "t.json.gz", "--keep"], &["spans:5000", "end"])
+        .expect_code(0);
+    let plain = sandbox.run(&["decode", "-o", "-"]).expect_code(0).stdout;
+    sandbox
+        .run(&["decode", "-o", "again.json.gz", "-j", "1"])
+        .expect_code(0);
+    for name in ["t.json.gz", "again.json.gz"] {
+        let bytes = fs::read(sandbox.path(name)).unwrap();
+        assert!(bytes.len() < plain.len() / 3);
+        let mut reader = flate2::read::GzDecoder::new(&bytes[..]);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert!(text == plain, "{name}");
+        assert!(
+            reader.into_inner().is_empty(),
+            "{name}: more than one member"
+        );
+    }
+}
+
+#[test]
 fn a_run_is_found_by_a_process_of_it() {
     let sandbox = Sandbox::new();
     sandbox
