@@ -137,6 +137,7 @@ fn constants() -> Vec<(&'static str, u64)> {
             "PRIVATE_OPEN_SLOT_PAYLOAD",
             layout::OPEN_SLOT_PAYLOAD as u64,
         ),
+        ("PRIVATE_OPEN_SLOT_TAKEN", layout::OPEN_SLOT_TAKEN),
         ("PRIVATE_NO_SLOT", u64::from(abi::NO_SLOT)),
         ("PRIVATE_KIND_SPAN", Kind::Span as u64),
         ("PRIVATE_KIND_SPAN_NS", Kind::SpanNs as u64),

@@ -95,7 +95,7 @@ typedef struct ringscope_writer {
     uint32_t open_slot_count;
     uint64_t *open_slots;
     uint64_t *continuations;
-    uint64_t open_free[16];
+    uint64_t open_slot_mask;
 } ringscope_writer;
 
 /* A named lane of the time line, from ringscope_track; zeroed, it is the lane of the calling thread. */
@@ -389,7 +389,7 @@ uint32_t ringscope_private_named(ringscope_object *object, ringscope_writer *wri
     const char *name, uint32_t types) RINGSCOPE_PRIVATE_NOTHROW;
 uint32_t ringscope_private_lane(ringscope_writer *writer, const ringscope_track *track) RINGSCOPE_PRIVATE_SLOW;
 bool ringscope_private_make_room(ringscope_writer *writer, uint64_t sequence, uint64_t slots) RINGSCOPE_PRIVATE_SLOW;
-uint32_t ringscope_private_take_open_slot(ringscope_writer *writer) RINGSCOPE_PRIVATE_SLOW;
+uint32_t ringscope_private_take_open_slot(ringscope_writer *writer, uint32_t hint) RINGSCOPE_PRIVATE_SLOW;
 void ringscope_private_inherited(void) RINGSCOPE_PRIVATE_SLOW;
 uint64_t ringscope_private_slow_ticks(void) RINGSCOPE_PRIVATE_SLOW;
 void ringscope_private_encode_long(ringscope_writer *writer, ringscope_payload *payload,
@@ -427,6 +427,7 @@ __attribute__((weak, visibility("hidden"))) ringscope_object ringscope_private_o
 #define RINGSCOPE_PRIVATE_CONTINUATION_PAYLOAD 28
 #define RINGSCOPE_PRIVATE_OPEN_SLOT_WORDS 16
 #define RINGSCOPE_PRIVATE_OPEN_SLOT_PAYLOAD 96
+#define RINGSCOPE_PRIVATE_OPEN_SLOT_TAKEN UINT64_C(1)
 #define RINGSCOPE_PRIVATE_NO_SLOT UINT32_MAX
 #define RINGSCOPE_PRIVATE_KIND_SPAN UINT64_C(1)
 #define RINGSCOPE_PRIVATE_KIND_SPAN_NS UINT64_C(2)
@@ -505,15 +506,6 @@ RINGSCOPE_PRIVATE_INLINE bool ringscope_private_replace(uint64_t *word, uint64_t
     return replaced;
 #else
     return __atomic_compare_exchange_n(word, &current, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-#endif
-}
-
-RINGSCOPE_PRIVATE_INLINE void ringscope_private_set_bits(uint64_t *word, uint64_t bits)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("orq %1, %0" : "+m"(*word) : "r"(bits) : "cc", "memory");
-#else
-    __atomic_fetch_or(word, bits, __ATOMIC_RELAXED);
 #endif
 }
 
@@ -791,17 +783,6 @@ RINGSCOPE_PRIVATE_INLINE uint64_t ringscope_private_key(uint64_t site_and_kind, 
     return site_and_kind | ringscope_private_stamp(start);
 }
 
-/* Takes one of the first 64 open slots, of which one is free, whatever a signal handler takes meanwhile. */
-RINGSCOPE_PRIVATE_INLINE uint32_t ringscope_private_open_slot(ringscope_writer *writer, uint64_t free)
-{
-    while (RINGSCOPE_PRIVATE_UNLIKELY(!ringscope_private_replace(&writer->open_free[0], free, free & (free - 1)))) {
-        free = __atomic_load_n(&writer->open_free[0], __ATOMIC_RELAXED);
-        if (free == 0)
-            return ringscope_private_take_open_slot(writer);
-    }
-    return (uint32_t)__builtin_ctzll(free);
-}
-
 /* What follows the first eight payload bytes, as far as an open slot shows it; returns its length. */
 RINGSCOPE_PRIVATE_INLINE uint64_t ringscope_private_show_rest(uint64_t *slot, const ringscope_payload *payload)
 {
@@ -838,6 +819,14 @@ RINGSCOPE_PRIVATE_INLINE uint64_t *ringscope_private_slot(ringscope_writer *writ
     return writer->open_slots + (uint64_t)index * RINGSCOPE_PRIVATE_OPEN_SLOT_WORDS;
 }
 
+/* Takes an open slot if it is free, whatever a signal handler takes meanwhile. It is looked at first, since a failed
+ * exchange writes too. */
+RINGSCOPE_PRIVATE_INLINE bool ringscope_private_claim(uint64_t *slot)
+{
+    return __atomic_load_n(&slot[0], __ATOMIC_RELAXED) == 0 &&
+        ringscope_private_replace(&slot[0], 0, RINGSCOPE_PRIVATE_OPEN_SLOT_TAKEN);
+}
+
 /* Shows the span in an open slot that holds its payload behind w2. The clock was read last, so that the span does not
  * contain its own recording. */
 RINGSCOPE_PRIVATE_INLINE void ringscope_private_show(ringscope_span *span, uint64_t *slot, uint64_t start)
@@ -853,7 +842,6 @@ RINGSCOPE_PRIVATE_INLINE void ringscope_private_close(ringscope_writer *writer, 
     if (RINGSCOPE_PRIVATE_UNLIKELY(index == RINGSCOPE_PRIVATE_NO_SLOT))
         return;
     __atomic_store_n(ringscope_private_slot(writer, index), 0, __ATOMIC_RELEASE);
-    ringscope_private_set_bits(&writer->open_free[index / 64], UINT64_C(1) << (index % 64));
 }
 
 /* Begins a span whatever the case; one copy per file that includes the header, as the following ones. */
@@ -868,9 +856,7 @@ __attribute__((noinline, cold, unused)) static void ringscope_private_begin_slow
     span->site = ringscope_private_id(writer, site, literal, run_time_name, ringscope_private_types(values));
     span->lane = ringscope_private_lane_of(writer, where.track);
     ringscope_private_encode(writer, &span->payload, values);
-    uint64_t free = __atomic_load_n(&writer->open_free[0], __ATOMIC_RELAXED);
-    span->open_slot =
-        free != 0 ? ringscope_private_open_slot(writer, free) : ringscope_private_take_open_slot(writer);
+    span->open_slot = ringscope_private_take_open_slot(writer, span->site);
     if (span->open_slot == RINGSCOPE_PRIVATE_NO_SLOT) {
         span->start = ringscope_private_ticks();
         return;
@@ -909,25 +895,21 @@ RINGSCOPE_PRIVATE_INLINE void ringscope_private_begin(ringscope_span *span, ring
 {
     ringscope_writer *writer = where.writer;
     uint32_t id = __atomic_load_n(&site->id, __ATOMIC_ACQUIRE);
-    uint64_t free = 0;
+    uint32_t index = 0;
     bool fast = run_time_name == NULL && where.track.name == NULL && id != 0 && (uintptr_t)writer > 1 &&
         ringscope_private_is_ours(writer) && ringscope_private_reads_counter() &&
         ringscope_private_values_len(values) <= RINGSCOPE_PRIVATE_INLINE_LEN &&
-        (free = __atomic_load_n(&writer->open_free[0], __ATOMIC_RELAXED)) != 0;
+        ringscope_private_claim(
+            ringscope_private_slot(writer, index = (uint32_t)(id & writer->open_slot_mask)));
     if (RINGSCOPE_PRIVATE_UNLIKELY(!fast)) {
         ringscope_private_begin_rebuilt(span, where, level, site, literal, run_time_name, values);
         return;
     }
-    uint32_t index = ringscope_private_open_slot(writer, free);
     span->writer = writer;
     span->site = id;
     span->lane = where.track.lane;
     span->open_slot = index;
     ringscope_private_encode_short(&span->payload, values);
-    if (RINGSCOPE_PRIVATE_UNLIKELY(index == RINGSCOPE_PRIVATE_NO_SLOT)) {
-        span->start = ringscope_private_counter_ticks();
-        return;
-    }
     uint64_t *slot = ringscope_private_slot(writer, index);
     __atomic_thread_fence(__ATOMIC_RELEASE); /* as in the slow form */
     __atomic_store_n(&slot[2], span->payload.word, __ATOMIC_RELAXED);
@@ -1075,7 +1057,7 @@ RINGSCOPE_PRIVATE_INLINE void ringscope_private_reopen(ringscope_span *span, uin
         return;
     }
     uint64_t *slot = ringscope_private_slot(span->writer, span->open_slot);
-    __atomic_store_n(&slot[0], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot[0], RINGSCOPE_PRIVATE_OPEN_SLOT_TAKEN, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     ringscope_private_show(span, slot, now);
 }

@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 
 use ringscope::c_abi::{self, Ring};
 use ringscope_ringbuf::layout::DropCause;
-use ringscope_ringbuf::payload::{ArgType, put_text};
+use ringscope_ringbuf::payload::{ArgType, payload_word, put_text};
 use ringscope_ringbuf::ring::Writer;
 
 use crate::abi::{INLINE_LEN, MAX_ARGUMENTS, NO_SLOT, PADDING, Payload, Span, Value};
@@ -55,7 +55,7 @@ fn encode(ring: Ring, payload: &mut Payload, values: &[Value]) {
 
 fn finish(payload: &mut Payload, len: usize, cut: bool) {
     payload.len = len as u32;
-    payload.word = first_word(filled(payload));
+    payload.word = payload_word(filled(payload), 0);
     if cut {
         c_abi::count(DropCause::ValueCut);
     }
@@ -70,13 +70,6 @@ fn filled(payload: &Payload) -> &[u8] {
     };
     // SAFETY: as many bytes were written there, by the header or by this module.
     unsafe { core::slice::from_raw_parts(start, payload.len as usize) }
-}
-
-fn first_word(bytes: &[u8]) -> u64 {
-    let mut word = [0u8; 8];
-    let len = bytes.len().min(8);
-    word[..len].copy_from_slice(&bytes[..len]);
-    u64::from_le_bytes(word)
 }
 
 /// Appends values behind the first `len` bytes of `out`, whose last [`PADDING`] bytes stay as they are: the new
@@ -197,8 +190,9 @@ fn set(ring: Ring, span: &mut Span, key: &[u8], value: &Value) {
     }
     if span.open_slot != NO_SLOT && span.payload.len > 8 {
         let rest = &filled(&span.payload)[8..];
-        ring.writer()
-            .extend_open(span.open_slot, span.payload.word, rest);
+        let (slot, writer) = (span.open_slot, ring.writer());
+        writer.fill_open_payload(slot, rest.len(), |index| payload_word(rest, index));
+        writer.extend_open(slot, span.payload.word, rest.len());
     }
 }
 
@@ -222,7 +216,7 @@ fn append(ring: Ring, payload: &mut Payload, key_id: u32, value: &Value) -> bool
     match put_value(out, len + head.len(), value) {
         Some((new_len, cut)) => {
             payload.len = new_len as u32;
-            payload.word = first_word(filled(payload));
+            payload.word = payload_word(filled(payload), 0);
             !cut
         }
         // A key without a value would be read as damage.

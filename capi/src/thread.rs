@@ -107,18 +107,18 @@ pub unsafe extern "C" fn ringscope_private_make_room(
     })
 }
 
-/// Takes an open slot where the first 64 are taken; `UINT32_MAX`, counted, when all are.
+/// Takes an open slot, best the one that `hint` leads to; `UINT32_MAX`, counted, when all are taken.
 ///
 /// # Safety
 ///
 /// `writer` is the calling thread's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ringscope_private_take_open_slot(writer: *const Writer) -> u32 {
+pub unsafe extern "C" fn ringscope_private_take_open_slot(writer: *const Writer, hint: u32) -> u32 {
     without_panic(NO_SLOT, || {
         // SAFETY: passed on to the caller.
         let slot = unsafe { Ring::of_writer(writer) }
             .writer()
-            .take_any_open_slot();
+            .take_open_slot(hint);
         slot.unwrap_or_else(|| {
             c_abi::count(DropCause::NotShownWhileOpen);
             NO_SLOT

@@ -5,10 +5,10 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use ringscope_ringbuf::layout::{DropCause, Kind};
-use ringscope_ringbuf::payload::ArgType;
+use ringscope_ringbuf::payload::{ArgType, payload_word};
 use ringscope_ringbuf::ring::Writer;
 
-use crate::long_value::LONG_LEN;
+use crate::long_value::LONG_WORDS;
 use crate::name_table::{self, Name, Use};
 use crate::record::Words;
 use crate::site::Site;
@@ -179,16 +179,18 @@ impl Ring {
 
     /// Bytes of a long payload's buffer.
     pub fn long_len(self) -> usize {
-        LONG_LEN.min(self.0.max_payload())
+        (8 * LONG_WORDS).min(self.0.max_payload())
     }
 
     /// A buffer for a long payload: its number, and its bytes up to what one record may hold.
     pub fn take_long(self) -> Option<(u32, &'static mut [MaybeUninit<u8>])> {
-        let (number, bytes) = self.0.long_values.take()?;
-        let len = self.long_len();
-        // SAFETY: `LONG_LEN` bytes that are never unmapped and that nobody else has until `give_long`.
+        let number = self.0.long_values.take()?;
+        let words = self.0.long_values.words(number);
+        let len = self.long_len().min(size_of_val(words));
+        // SAFETY: words that are never unmapped and that nobody else has until `give_long`; atomics may be written
+        // through a shared reference.
         Some((number, unsafe {
-            core::slice::from_raw_parts_mut(bytes.cast(), len)
+            core::slice::from_raw_parts_mut(words.as_ptr().cast_mut().cast(), len)
         }))
     }
 
@@ -206,6 +208,7 @@ impl Ring {
             start,
             duration: ringscope_ringbuf::layout::DURATION_MAX,
         };
-        self.0.put(words, duration, payload);
+        let word = |index: usize| payload_word(payload, index);
+        self.0.put(words, duration, payload.len(), word);
     }
 }

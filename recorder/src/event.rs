@@ -3,11 +3,12 @@
 use ringscope_ringbuf::layout::Kind;
 
 use crate::clock;
+use crate::payload::{Payload, own_words};
 use crate::record::Words;
 use crate::site::Site;
 use crate::thread::{self, ThreadRing};
 use crate::track::Track;
-use crate::value::{Args, Payload, Value};
+use crate::value::{Args, Value};
 
 /// Records an instant at `site`.
 #[doc(hidden)]
@@ -29,7 +30,8 @@ pub fn instant_named<A: Args>(site: &'static Site, name: &[u8], args: &A, track:
 #[inline(always)]
 fn put_instant<A: Args>(ring: &ThreadRing, site: u32, args: &A, track: Track) {
     let time = clock::ticks();
-    let mut payload = Payload::of(args, Some(ring));
+    let own = own_words();
+    let mut payload = Payload::of(args, &own, Some(ring));
     let lane = track.lane_in(ring.process);
     ring.record(
         Words {
@@ -39,7 +41,8 @@ fn put_instant<A: Args>(ring: &ThreadRing, site: u32, args: &A, track: Track) {
             start: time,
             duration: 0,
         },
-        &payload,
+        payload,
+        &own,
     );
     payload.release(ring);
 }
@@ -124,7 +127,8 @@ pub fn complete_named<A: Args>(
 #[inline]
 fn put_complete<A: Args>(ring: &ThreadRing, site: u32, past: Past, args: &A, track: Track) {
     use ringscope_ringbuf::layout::DURATION_MAX;
-    let mut payload = Payload::of(args, Some(ring));
+    let own = own_words();
+    let mut payload = Payload::of(args, &own, Some(ring));
     let lane = track.lane_in(ring.process);
     let duration = past.duration_ns.min(DURATION_MAX);
     ring.record(
@@ -135,7 +139,8 @@ fn put_complete<A: Args>(ring: &ThreadRing, site: u32, past: Past, args: &A, tra
             start: past.start_ns,
             duration,
         },
-        &payload,
+        payload,
+        &own,
     );
     payload.release(ring);
 }

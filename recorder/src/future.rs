@@ -2,15 +2,19 @@
 
 use core::future::Future;
 use core::pin::Pin;
-use core::ptr;
+use core::sync::atomic::AtomicU64;
 use core::task::{Context, Poll};
 
 use crate::clock;
+use crate::payload::{NO_SLOT, Payload};
 use crate::site::Site;
-use crate::span::{close_elsewhere, open, span_words};
+use crate::span::{close, open_with, span_words, start_not_shown};
 use crate::thread::{self, ThreadRing};
 use crate::track::Track;
-use crate::value::{Args, Payload};
+use crate::value::Args;
+
+/// Words of a payload behind the first: eight continuations.
+const WORDS: usize = 28;
 
 /// A span that has not begun; made by [`future_span!`](crate::future_span!) for [`InSpan::in_span`].
 #[derive(Debug)]
@@ -19,10 +23,12 @@ pub struct FutureSpan {
     site: u32,
     track: Track,
     payload: Payload,
+    /// The payload's words behind the first.
+    words: [AtomicU64; WORDS],
 }
 
-// SAFETY: the payload holds its bytes itself (it was made without a ring, so it has no long buffer), and the ring
-// in `state` is used from another thread for `close_elsewhere` only.
+// SAFETY: the payload's words stand beside it (it was made without a ring, so it has no long buffer), and the ring
+// in `state` is used from another thread for `close` only.
 unsafe impl Send for FutureSpan {}
 
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +51,7 @@ impl FutureSpan {
             site: 0,
             track: Track::THREAD,
             payload: Payload::empty(),
+            words: [const { AtomicU64::new(0) }; WORDS],
         }
     }
 
@@ -72,12 +79,10 @@ impl FutureSpan {
     }
 
     fn waiting<A: Args>(site: u32, args: &A, track: Track) -> FutureSpan {
-        FutureSpan {
-            state: State::Waiting,
-            site,
-            track,
-            payload: Payload::of(args, None),
-        }
+        let mut span = FutureSpan::disabled();
+        (span.state, span.site, span.track) = (State::Waiting, site, track);
+        span.payload = Payload::of(args, &span.words, None);
+        span
     }
 
     fn begin(&mut self) {
@@ -86,12 +91,14 @@ impl FutureSpan {
         }
         self.state = State::Disabled;
         if let Some(ring) = thread::current() {
-            let (slot, start) = open(
-                ring,
-                self.site,
-                self.track.lane_in(ring.process),
-                &self.payload,
-            );
+            let lane = self.track.lane_in(ring.process);
+            let slot = ring.writer.take_open_slot(self.site);
+            let rest = self.payload.rest(&self.words, ring);
+            let start = match slot {
+                Some(slot) => open_with(ring, slot, self.site, lane, self.payload, rest),
+                None => start_not_shown(),
+            };
+            let slot = slot.unwrap_or(NO_SLOT);
             self.state = State::Open { ring, slot, start };
         }
     }
@@ -105,7 +112,10 @@ impl FutureSpan {
         // SAFETY: rings live for ever.
         let began_on = unsafe { &*ring };
         let Some(here) = thread::current() else {
-            return close_elsewhere(began_on, slot);
+            if began_on.is_ours() {
+                close(began_on, slot);
+            }
+            return;
         };
         if !began_on.is_ours() {
             return crate::process::count_in_child(
@@ -114,13 +124,10 @@ impl FutureSpan {
         }
         here.record(
             span_words(self.site, self.track.lane_in(here.process), start, end),
-            &self.payload,
+            self.payload,
+            &self.words,
         );
-        if ptr::eq(here, began_on) {
-            crate::span::close(here, slot);
-        } else {
-            close_elsewhere(began_on, slot);
-        }
+        close(began_on, slot);
     }
 }
 

@@ -30,6 +30,7 @@ mod long_value;
 mod macros;
 mod name_table;
 mod path;
+mod payload;
 mod place;
 mod pool;
 mod process;

@@ -1,22 +1,19 @@
-//! Room for argument values that do not fit into a span's guard: a few buffers a thread, without allocation.
+//! Room for argument values that do not fit into a span's open slot: a few buffers a thread, without allocation.
 
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use ringscope_ringbuf::layout::MAX_VALUE_LEN;
 
 use crate::arena;
-use crate::value::PADDING;
 
-/// Bytes of a buffer: one value at its longest, and some room for the others.
-pub(crate) const LONG_LEN: usize = MAX_VALUE_LEN + 512;
-/// With the padding behind it.
-const BUFFER_LEN: usize = LONG_LEN + PADDING;
-const BUFFERS: u32 = 8;
+/// Words of a buffer: one value at its longest, and some room for the others.
+pub(crate) const LONG_WORDS: usize = (MAX_VALUE_LEN + 512) / 8;
+const BUFFERS: u32 = 32;
 
 /// The buffers of one thread; their memory is mapped when the first one is needed.
 pub(crate) struct LongValues {
-    memory: AtomicPtr<u8>,
+    memory: AtomicPtr<AtomicU64>,
     /// One bit per buffer in use. Atomic, as a handler or the thread on which a future ends may touch it too.
     taken: AtomicU32,
 }
@@ -29,22 +26,33 @@ impl LongValues {
         }
     }
 
-    /// A free buffer of [`LONG_LEN`] bytes, padding not counted, and its number, or `None`.
-    pub(crate) fn take(&self) -> Option<(u32, *mut u8)> {
-        let mut memory = self.memory.load(Ordering::Acquire);
+    /// Number of a free buffer, whose words are the caller's until it gives it back; `None` when there is none.
+    pub(crate) fn take(&self) -> Option<u32> {
+        let memory = self.memory.load(Ordering::Acquire);
         if memory.is_null() {
-            let new = arena::zeroed(BUFFER_LEN * BUFFERS as usize, 8)?;
+            let new = arena::zeroed(LONG_WORDS * BUFFERS as usize * 8, 8)?;
             // A handler may have been faster; then the new memory stays unused, once.
-            let set =
-                self.memory
-                    .compare_exchange(memory, new, Ordering::AcqRel, Ordering::Acquire);
-            memory = set.map_or_else(|other| other, |_| new);
+            let _ = self.memory.compare_exchange(
+                memory,
+                new.cast(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
         }
-        let index = (0..BUFFERS).find(|index| {
+        (0..BUFFERS).find(|index| {
             let bit = 1 << index;
             self.taken.fetch_or(bit, Ordering::AcqRel) & bit == 0
-        })?;
-        Some((index, memory.wrapping_add(index as usize * BUFFER_LEN)))
+        })
+    }
+
+    /// The words of a buffer that was taken.
+    pub(crate) fn words(&self, index: u32) -> &[AtomicU64] {
+        let memory = self.memory.load(Ordering::Acquire);
+        if memory.is_null() || index >= BUFFERS {
+            return &[];
+        }
+        // SAFETY: the memory holds all buffers and is never unmapped; any words are valid.
+        unsafe { core::slice::from_raw_parts(memory.add(index as usize * LONG_WORDS), LONG_WORDS) }
     }
 
     /// Gives a buffer back.

@@ -1,11 +1,14 @@
 //! From values to published records: the one place where each kind's words are put together.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use ringscope_ringbuf::layout::{CONTINUATION_PAYLOAD, DURATION_MAX, Kind, Record};
 use ringscope_ringbuf::payload::ArgType;
 use ringscope_ringbuf::reader::pack_duration;
+use ringscope_ringbuf::ring::OPEN_PAYLOAD_WORDS;
 
+use crate::payload::Payload;
 use crate::thread::ThreadRing;
-use crate::value::Payload;
 
 /// What the record of a span or event says beside its payload.
 #[derive(Clone, Copy, Debug)]
@@ -20,71 +23,90 @@ pub(crate) struct Words {
 }
 
 impl ThreadRing {
-    /// Records something whose payload starts in w2.
+    /// Records something whose payload starts in w2; `own` is where the payload's maker keeps the rest.
     #[inline(always)]
-    pub(crate) fn record(&self, words: Words, payload: &Payload) {
+    pub(crate) fn record(&self, words: Words, payload: Payload, own: &[AtomicU64]) {
         if payload.is_word() && words.duration <= DURATION_MAX {
             self.put_one(words, payload.word);
         } else {
-            self.record_payload(words, payload);
+            self.record_payload(words, payload, own);
         }
     }
 
     #[inline(never)]
-    fn record_payload(&self, words: Words, payload: &Payload) {
-        if words.duration > DURATION_MAX {
-            self.record_long(words, payload);
-        } else {
-            self.put(words, payload.word, payload.padded_rest());
+    fn record_payload(&self, words: Words, payload: Payload, own: &[AtomicU64]) {
+        let rest = payload.rest(own, self);
+        if words.duration <= DURATION_MAX {
+            let word = |index: usize| word_at(rest, index);
+            return self.put(words, payload.word, payload.rest_len(), word);
+        }
+        // More than 2^48 ticks, a day at 3 GHz: w2 holds the duration, and the payload moves behind it.
+        let moved = |index: usize| match index.checked_sub(1) {
+            None => payload.word,
+            Some(index) => word_at(rest, index),
+        };
+        let long = Words {
+            kind: Kind::SpanLong,
+            duration: DURATION_MAX,
+            ..words
+        };
+        self.put(long, words.duration, 8 + payload.rest_len(), moved);
+    }
+
+    /// Records something whose payload is more than one word and less than two slots.
+    #[inline(always)]
+    pub(crate) fn record_short(
+        &self,
+        words: Words,
+        payload: Payload,
+        rest: &[AtomicU64; OPEN_PAYLOAD_WORDS],
+    ) {
+        let sequence = self.writer.reserve(2);
+        if self.writer.has_room(sequence, 2) || self.make_room(sequence, 2) {
+            let word = |index: usize| match 8 * index < payload.rest_len() {
+                true => rest[index].load(Ordering::Relaxed),
+                false => 0,
+            };
+            self.writer.publish_continuation(
+                sequence + 1,
+                [word(0), word(1), word(2)],
+                word(3) as u32,
+            );
+            self.publish(sequence, words, payload.word);
         }
     }
 
     /// Records a counter's value; all of the payload follows it.
     #[inline(always)]
     pub(crate) fn record_counter(&self, words: Words, value_type: ArgType, value: u64) {
-        self.put(
-            Words {
-                kind: Kind::Counter,
-                duration: value_type as u64,
-                ..words
-            },
-            value,
-            &[],
-        );
-    }
-
-    /// A span of more than 2^48 ticks (a day at 3 GHz): w2 holds the duration, and the payload moves behind it.
-    #[cold]
-    #[inline(never)]
-    fn record_long(&self, words: Words, payload: &Payload) {
-        let mut bytes = [0u8; crate::value::INLINE_LEN];
-        let rest = &payload.rest()[..payload.rest().len().min(bytes.len() - 8)];
-        bytes[..8].copy_from_slice(&payload.word.to_le_bytes());
-        bytes[8..8 + rest.len()].copy_from_slice(rest);
-        let long = Words {
-            kind: Kind::SpanLong,
-            duration: DURATION_MAX,
+        let counter = Words {
+            kind: Kind::Counter,
+            duration: value_type as u64,
             ..words
         };
-        self.put(long, words.duration, &bytes[..8 + rest.len()]);
+        self.put_one(counter, value);
     }
 
     /// A record without continuations.
     #[inline(always)]
-    fn put_one(&self, words: Words, w2: u64) {
+    pub(crate) fn put_one(&self, words: Words, w2: u64) {
         let sequence = self.writer.reserve(1);
         if self.writer.has_room(sequence, 1) || self.make_room(sequence, 1) {
             self.publish(sequence, words, w2);
         }
     }
 
-    /// A record with `rest` in continuations, which are written before it.
+    /// A record with `rest_len` bytes in continuations, which are written before it; see
+    /// [`Writer::publish_continuations`] for `word`.
+    ///
+    /// [`Writer::publish_continuations`]: ringscope_ringbuf::ring::Writer::publish_continuations
     #[inline(always)]
-    pub(crate) fn put(&self, words: Words, w2: u64, rest: &[u8]) {
-        let slot_count = 1 + rest.len().div_ceil(CONTINUATION_PAYLOAD) as u64;
+    pub(crate) fn put(&self, words: Words, w2: u64, rest_len: usize, word: impl Fn(usize) -> u64) {
+        let slot_count = 1 + rest_len.div_ceil(CONTINUATION_PAYLOAD) as u64;
         let sequence = self.writer.reserve(slot_count);
         if self.writer.has_room(sequence, slot_count) || self.make_room(sequence, slot_count) {
-            self.writer.publish_continuations(sequence + 1, rest);
+            self.writer
+                .publish_continuations(sequence + 1, rest_len, word);
             self.publish(sequence, words, w2);
         }
     }
@@ -97,4 +119,12 @@ impl ThreadRing {
         self.writer
             .publish(sequence, [words.start, w1, w2], site_and_kind);
     }
+}
+
+/// A word of a payload, zero behind its end.
+#[inline(always)]
+pub(crate) fn word_at(words: &[AtomicU64], index: usize) -> u64 {
+    words
+        .get(index)
+        .map_or(0, |word| word.load(Ordering::Relaxed))
 }

@@ -3,20 +3,19 @@
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ptr;
+use core::sync::atomic::AtomicU64;
 
-use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
+use ringscope_ringbuf::layout::{CONTINUATION_PAYLOAD, DURATION_MAX, DropCause, Kind, Record};
 use ringscope_ringbuf::ring::OpenSpan;
 
 use crate::name_table::{self, Use};
-use crate::record::Words;
+use crate::payload::{NO_SLOT, Payload};
+use crate::record::{Words, word_at};
 use crate::site::Site;
 use crate::thread::{self, ThreadRing};
 use crate::track::Track;
-use crate::value::{Args, Payload, Value};
+use crate::value::{Args, Value};
 use crate::{clock, process};
-
-/// In place of an open slot's number: the span is not shown while it is open.
-const NO_SLOT: u32 = u32::MAX;
 
 /// A span that has begun; it is recorded when the guard is dropped. Made by [`span!`](crate::span!).
 ///
@@ -78,9 +77,12 @@ impl Span {
 
     #[inline(always)]
     fn begin<A: Args>(ring: &'static ThreadRing, site: u32, args: &A, track: Track) -> Span {
-        let payload = Payload::of(args, Some(ring));
         let lane = track.lane_in(ring.process);
-        let (open_slot, start) = open(ring, site, lane, &payload);
+        let Some(open_slot) = ring.writer.take_open_slot(site) else {
+            return Span::begin_not_shown(ring, site, args, lane);
+        };
+        let payload = Payload::of(args, ring.writer.open_payload(open_slot), Some(ring));
+        let start = open(ring, open_slot, site, lane, payload);
         Span {
             ring,
             start,
@@ -89,6 +91,29 @@ impl Span {
             lane,
             payload: UnsafeCell::new(payload),
             _thread_bound: PhantomData,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_not_shown<A: Args>(ring: &'static ThreadRing, site: u32, args: &A, lane: u16) -> Span {
+        let payload = Payload::of(args, &[], Some(ring));
+        Span {
+            ring,
+            start: start_not_shown(),
+            site,
+            open_slot: NO_SLOT,
+            lane,
+            payload: UnsafeCell::new(payload),
+            _thread_bound: PhantomData,
+        }
+    }
+
+    /// Where the payload's words behind the first stand, unless they are in a long buffer.
+    fn own_words<'a>(&self, ring: &'a ThreadRing) -> &'a [AtomicU64] {
+        match self.open_slot {
+            NO_SLOT => &[],
+            slot => ring.writer.open_payload(slot),
         }
     }
 
@@ -105,12 +130,14 @@ impl Span {
         };
         // SAFETY: the guard is neither Send nor Sync and hands out no reference: this call alone has the payload.
         let payload = unsafe { &mut *self.payload.get() };
-        if !payload.append(key_id, &value, ring) {
+        let own = self.own_words(ring);
+        if !payload.append(key_id, &value, own, ring) {
             process::count(DropCause::ValueCut);
         }
         if self.open_slot != NO_SLOT {
+            show_long(ring, self.open_slot, *payload);
             ring.writer
-                .extend_open(self.open_slot, payload.word, payload.rest());
+                .extend_open(self.open_slot, payload.word, payload.rest_len());
         }
     }
 
@@ -128,8 +155,11 @@ impl Span {
         let ring = unsafe { &*self.ring };
         let words = span_words(self.site, self.lane, self.start, end);
         let payload = self.payload.get_mut();
-        if !ring.is_ours() || !payload.is_word() || words.duration > DURATION_MAX {
+        if !ring.is_ours() || words.duration > DURATION_MAX {
             return self.end_rare(end);
+        }
+        if !payload.is_word() {
+            return self.end_with_rest(end);
         }
         let sequence = ring.writer.reserve(1);
         if !ring.writer.has_room(sequence, 1) {
@@ -139,6 +169,24 @@ impl Span {
         close(ring, self.open_slot);
     }
 
+    /// Ends a span whose payload does not fit into one word.
+    #[inline(never)]
+    fn end_with_rest(&mut self, end: u64) {
+        // SAFETY: as in `end`.
+        let ring = unsafe { &*self.ring };
+        let words = span_words(self.site, self.lane, self.start, end);
+        let payload = *self.payload.get_mut();
+        if payload.is_long()
+            || self.open_slot == NO_SLOT
+            || payload.rest_len() > CONTINUATION_PAYLOAD
+        {
+            return self.end_rare(end);
+        }
+        ring.record_short(words, payload, ring.writer.open_payload(self.open_slot));
+        ring.writer.close(self.open_slot);
+    }
+
+    #[cold]
     #[inline(never)]
     fn end_rare(&mut self, end: u64) {
         // SAFETY: as in `end`.
@@ -146,8 +194,10 @@ impl Span {
         if !ring.is_ours() {
             return process::count_in_child(DropCause::InheritedGuard);
         }
+        let words = span_words(self.site, self.lane, self.start, end);
+        let own = self.own_words(ring);
         let payload = self.payload.get_mut();
-        ring.record(span_words(self.site, self.lane, self.start, end), payload);
+        ring.record(words, *payload, own);
         close(ring, self.open_slot);
         payload.release(ring);
     }
@@ -174,37 +224,57 @@ impl Drop for Span {
     }
 }
 
-/// Shows a span that begins now; its slot and its start.
+/// Shows a span that begins now in `slot`, where its payload stands unless it is long; its start.
 #[inline(always)]
-pub(crate) fn open(ring: &ThreadRing, site: u32, lane: u16, payload: &Payload) -> (u32, u64) {
-    let site_and_kind = Record::site_and_kind(site, Kind::Span);
+fn open(ring: &ThreadRing, slot: u32, site: u32, lane: u16, payload: Payload) -> u64 {
+    if payload.is_long() {
+        show_long(ring, slot, payload);
+    }
     let shown = OpenSpan {
-        site_and_kind,
+        site_and_kind: Record::site_and_kind(site, Kind::Span),
         w2: payload.word,
         lane,
-        payload: payload.rest(),
+        payload_len: payload.rest_len(),
     };
-    match ring.writer.open(shown, clock::ticks) {
-        (Some(slot), start) => (slot, start),
-        (None, start) => {
-            process::count(DropCause::NotShownWhileOpen);
-            (NO_SLOT, start)
-        }
-    }
+    ring.writer.open(slot, shown, clock::ticks)
 }
 
-/// Ends what [`open`] began on this thread.
+/// As [`open`], with the payload's words behind the first at `rest`.
+pub(crate) fn open_with(
+    ring: &ThreadRing,
+    slot: u32,
+    site: u32,
+    lane: u16,
+    payload: Payload,
+    rest: &[AtomicU64],
+) -> u64 {
+    let word = |index: usize| word_at(rest, index);
+    ring.writer
+        .fill_open_payload(slot, payload.rest_len(), word);
+    open(ring, slot, site, lane, payload)
+}
+
+/// Copies the beginning of a long payload to an open slot.
+#[cold]
+#[inline(never)]
+fn show_long(ring: &ThreadRing, slot: u32, payload: Payload) {
+    let rest = payload.rest(&[], ring);
+    let word = |index: usize| word_at(rest, index);
+    ring.writer
+        .fill_open_payload(slot, payload.rest_len().min(8 * rest.len()), word);
+}
+
+/// The start of a span that is not shown while it is open, which is counted.
+pub(crate) fn start_not_shown() -> u64 {
+    process::count(DropCause::NotShownWhileOpen);
+    clock::ticks()
+}
+
+/// Ends what [`open`] began.
 #[inline(always)]
 pub(crate) fn close(ring: &ThreadRing, slot: u32) {
     if slot != NO_SLOT {
         ring.writer.close(slot);
-    }
-}
-
-/// Ends what [`open`] began, for spans that end on another thread than they began on.
-pub(crate) fn close_elsewhere(ring: &ThreadRing, slot: u32) {
-    if slot != NO_SLOT && ring.is_ours() {
-        ring.writer.close_from_another_thread(slot);
     }
 }
 
@@ -264,10 +334,8 @@ impl Lap {
             return;
         }
         let span = &mut self.span;
-        ring.record(
-            span_words(span.site, span.lane, span.start, now),
-            span.payload.get_mut(),
-        );
+        let words = span_words(span.site, span.lane, span.start, now);
+        ring.record(words, Payload::empty(), &[]);
         span.site = self.site.phase_id(name, ring.process);
         span.start = now;
         if span.open_slot != NO_SLOT {

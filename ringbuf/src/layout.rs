@@ -492,6 +492,8 @@ pub const OPEN_SLOT_LEN: usize = 128;
 pub const OPEN_SLOT_WORDS: usize = OPEN_SLOT_LEN / 8;
 /// Payload bytes behind w2 that an open slot shows.
 pub const OPEN_SLOT_PAYLOAD: usize = OPEN_SLOT_LEN - 32;
+/// Key of an open slot that is taken and not yet, or no more, shown: to a reader it is free.
+pub const OPEN_SLOT_TAKEN: u64 = 1;
 /// Largest number of open slots.
 pub const MAX_OPEN_SLOTS: usize = 1024;
 

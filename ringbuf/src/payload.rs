@@ -69,7 +69,8 @@ pub enum Value<'a> {
     Null,
 }
 
-const CUT: u16 = 1 << 15;
+/// Bit of the length that says: the text was cut, its full length follows.
+pub const CUT: u16 = 1 << 15;
 const _: () = assert!(MAX_VALUE_LEN < CUT as usize);
 
 /// Takes the value of type `arg_type` off the front of `bytes`; `None` when the bytes end early.
@@ -139,8 +140,20 @@ pub fn put_text(out: &mut [u8], len: usize, text: &[u8]) -> Option<(usize, bool)
     Some((len + 6 + keep, true))
 }
 
+/// The eight bytes of `bytes` from 8 `index` on as a word, zeros behind the end.
+pub fn payload_word(bytes: &[u8], index: usize) -> u64 {
+    let rest = bytes.get(8 * index..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => rest
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
 /// The largest length up to `len` that does not split a UTF-8 character of `text`.
-fn floor_char_boundary(text: &[u8], len: usize) -> usize {
+pub fn floor_char_boundary(text: &[u8], len: usize) -> usize {
     let mut at = len.min(text.len());
     while at > 0 && at < text.len() && len - at < 4 && text[at] & 0xC0 == 0x80 {
         at -= 1;

@@ -6,8 +6,8 @@
 use core::ops::Range;
 
 use crate::layout::{
-    DURATION_BITS, Kind, LAP_MASK, OPEN_SLOT_LEN, OPEN_SLOT_PAYLOAD, Record, SEQUENCE_BITS,
-    SEQUENCE_MASK, STAMP_SHIFT, STAMP_VALID,
+    DURATION_BITS, Kind, LAP_MASK, OPEN_SLOT_LEN, OPEN_SLOT_PAYLOAD, OPEN_SLOT_TAKEN, Record,
+    SEQUENCE_BITS, SEQUENCE_MASK, STAMP_SHIFT, STAMP_VALID,
 };
 use crate::sync::{Ordering, fence};
 
@@ -218,7 +218,7 @@ pub enum OpenState {
 pub fn read_open_slot(bytes: &[u8; OPEN_SLOT_LEN]) -> OpenState {
     let word = |i: usize| u64::from_le_bytes(core::array::from_fn(|b| bytes[i * 8 + b]));
     let (key, start_ticks, w2, meta) = (word(0), word(1), word(2), word(3));
-    if key == 0 {
+    if key == 0 || key == OPEN_SLOT_TAKEN {
         return OpenState::Free;
     }
     let kind_number = (key >> 32) as u8;

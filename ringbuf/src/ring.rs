@@ -12,13 +12,19 @@
 
 use crate::layout::{
     CONTINUATION_PAYLOAD, HEAD_RECORD_ONE, Kind, LAP_MASK, MAX_OPEN_SLOTS, OPEN_SLOT_PAYLOAD,
-    OPEN_SLOT_WORDS, RECORD_WORDS, Record, SEQUENCE_MASK, STAMP_SHIFT, STAMP_VALID,
+    OPEN_SLOT_TAKEN, OPEN_SLOT_WORDS, RECORD_WORDS, Record, SEQUENCE_MASK, STAMP_SHIFT,
+    STAMP_VALID,
 };
-use crate::sync::{AtomicU64, Ordering, add_unshared, fence, replace_unshared, set_bits_unshared};
+use crate::sync::{AtomicU64, Ordering, add_unshared, fence, replace_unshared};
 
-const OPEN_FREE_WORDS: usize = MAX_OPEN_SLOTS / 64;
-/// In word 3 of an open slot: the span ended on another thread, the slot is to be freed by its own.
-const CLOSED_ELSEWHERE: u64 = 1 << 63;
+/// Words of an open slot's payload.
+pub const OPEN_PAYLOAD_WORDS: usize = OPEN_SLOT_PAYLOAD / 8;
+/// Slots of a search that a record's price covers.
+const OPEN_SEARCH_SLOTS: u64 = 64;
+/// Stands in for the open slots of a ring that has none: a slot that is always taken.
+#[cfg(not(loom))]
+static NO_OPEN_SLOTS: [AtomicU64; OPEN_SLOT_WORDS] =
+    [const { AtomicU64::new(OPEN_SLOT_TAKEN) }; OPEN_SLOT_WORDS];
 
 /// Where a ring's words lie. All pointers are to `AtomicU64`s.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +55,10 @@ pub struct Writer {
     open_slot_count: u32,
     open_slots: *const AtomicU64,
     continuations: *const AtomicU64,
-    /// One bit per free open slot.
-    open_free: [AtomicU64; OPEN_FREE_WORDS],
+    /// One less than the power of two of open slots that a search may begin at.
+    open_slot_mask: u64,
+    /// While the sequence is below this, all open slots were found taken a moment ago.
+    open_full_until: AtomicU64,
 }
 
 #[cfg(not(loom))]
@@ -66,7 +74,7 @@ mod abi {
     const _: () = assert!(offset_of!(Writer, open_slot_count) == 44);
     const _: () = assert!(offset_of!(Writer, open_slots) == 48);
     const _: () = assert!(offset_of!(Writer, continuations) == 56);
-    const _: () = assert!(offset_of!(Writer, open_free) == 64);
+    const _: () = assert!(offset_of!(Writer, open_slot_mask) == 64);
 }
 
 /// Name, offset and length in bytes of every field that C code reads inline: the C header is checked against them.
@@ -83,25 +91,21 @@ pub const WRITER_FIELDS: [(&str, usize, usize); 10] = {
         ("open_slot_count", offset_of!(Writer, open_slot_count), 4),
         ("open_slots", offset_of!(Writer, open_slots), 8),
         ("continuations", offset_of!(Writer, continuations), 8),
-        (
-            "open_free",
-            offset_of!(Writer, open_free),
-            8 * OPEN_FREE_WORDS,
-        ),
+        ("open_slot_mask", offset_of!(Writer, open_slot_mask), 8),
     ]
 };
 
-/// What an open slot shows; `payload` is what follows w2, cut to [`OPEN_SLOT_PAYLOAD`] bytes.
+/// What an open slot shows beside the words of its payload.
 #[derive(Clone, Copy, Debug)]
-pub struct OpenSpan<'a> {
+pub struct OpenSpan {
     /// Site id and kind, see [`Record::site_and_kind`].
     pub site_and_kind: u64,
     /// First eight payload bytes.
     pub w2: u64,
     /// Lane.
     pub lane: u16,
-    /// Payload behind w2.
-    pub payload: &'a [u8],
+    /// Bytes of payload behind w2; no more than [`OPEN_SLOT_PAYLOAD`] of them are shown.
+    pub payload_len: usize,
 }
 
 impl Writer {
@@ -121,11 +125,6 @@ impl Writer {
         generation: u64,
     ) -> Writer {
         debug_assert!(open_slot_count <= MAX_OPEN_SLOTS);
-        let free_bits = |word: usize| match open_slot_count.saturating_sub(word * 64) {
-            0 => 0,
-            n if n >= 64 => u64::MAX,
-            n => (1 << n) - 1,
-        };
         Writer {
             generation,
             head: memory.head,
@@ -134,9 +133,17 @@ impl Writer {
             limit: AtomicU64::new(u64::MAX),
             capacity_log2,
             open_slot_count: open_slot_count as u32,
-            open_slots: memory.open_slots,
+            open_slots: match open_slot_count {
+                #[cfg(not(loom))]
+                0 => NO_OPEN_SLOTS.as_ptr(),
+                _ => memory.open_slots,
+            },
             continuations: memory.continuations,
-            open_free: core::array::from_fn(|word| AtomicU64::new(free_bits(word))),
+            open_slot_mask: match open_slot_count {
+                0 => 0,
+                count => (1 << count.ilog2()) - 1,
+            },
+            open_full_until: AtomicU64::new(0),
         }
     }
 
@@ -210,54 +217,121 @@ impl Writer {
         }
     }
 
-    /// Writes the continuations of a record, at `sequence` and after: `payload` in chunks of 28 bytes, the last one
-    /// padded with zeros. To be called before the record itself is published, whose slot stands before them.
-    #[inline]
-    pub fn publish_continuations(&self, sequence: u64, payload: &[u8]) {
-        let (whole, tail) = payload.as_chunks::<CONTINUATION_PAYLOAD>();
-        for (at, chunk) in (sequence..).zip(whole) {
-            self.publish_continuation(at, chunk);
+    /// Writes the continuations of a record, at `sequence` and after: `len` bytes of payload in chunks of 28 bytes, of
+    /// which `word(i)` gives the eight from 8 i on, zeros behind the end. To be called before the record itself is
+    /// published, whose slot stands before them.
+    #[inline(always)]
+    pub fn publish_continuations(&self, sequence: u64, len: usize, word: impl Fn(usize) -> u64) {
+        let count = len.div_ceil(CONTINUATION_PAYLOAD);
+        for index in 0..count {
+            // Every second chunk begins in the middle of a word.
+            let first = index * CONTINUATION_PAYLOAD / 8;
+            let [a, b, c, d] = [
+                word(first),
+                word(first + 1),
+                word(first + 2),
+                word(first + 3),
+            ];
+            let (words, site) = if index % 2 == 0 {
+                ([a, b, c], d as u32)
+            } else {
+                let straddle = |low: u64, high: u64| low >> 32 | high << 32;
+                (
+                    [straddle(a, b), straddle(b, c), straddle(c, d)],
+                    (d >> 32) as u32,
+                )
+            };
+            let site_and_kind = Record::site_and_kind(site, Kind::Continuation);
+            self.publish(sequence + index as u64, words, site_and_kind);
         }
-        if !tail.is_empty() {
-            let mut chunk = [0; CONTINUATION_PAYLOAD];
-            chunk[..tail.len()].copy_from_slice(tail);
-            self.publish_continuation(sequence + whole.len() as u64, &chunk);
-        }
-        let count = payload.len().div_ceil(CONTINUATION_PAYLOAD) as u64;
+        self.count_continuations(count as u64);
+    }
+
+    /// As [`Writer::publish_continuations`], for one: 24 bytes of payload in `words`, and four more.
+    #[inline(always)]
+    pub fn publish_continuation(&self, sequence: u64, words: [u64; 3], last: u32) {
+        self.publish(
+            sequence,
+            words,
+            Record::site_and_kind(last, Kind::Continuation),
+        );
+        self.count_continuations(1);
+    }
+
+    #[inline(always)]
+    fn count_continuations(&self, count: u64) {
         // SAFETY: valid by the contract of `new`; single-writer by the type.
         add_unshared(unsafe { &*self.continuations }, count);
     }
 
+    /// Takes a free open slot, to be filled by [`Writer::open`] or given back by [`Writer::close`]; `None` when all are
+    /// taken. The search begins at `hint`: the site id, so that nested spans find a free one at once, and that no span
+    /// waits for what the one before it stored.
     #[inline(always)]
-    fn publish_continuation(&self, sequence: u64, chunk: &[u8; CONTINUATION_PAYLOAD]) {
-        let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|i| chunk[at + i]));
-        let site = u32::from_le_bytes(core::array::from_fn(|i| chunk[24 + i]));
-        let words = [word(0), word(8), word(16)];
-        self.publish(
-            sequence,
-            words,
-            Record::site_and_kind(site, Kind::Continuation),
-        );
+    pub fn take_open_slot(&self, hint: u32) -> Option<u32> {
+        let index = (u64::from(hint) & self.open_slot_mask) as u32;
+        let index = match self.claim(index) {
+            true => index,
+            false => self.take_another_open_slot(index)?,
+        };
+        // Pairs with the fence after a reader's copy of the words: who sees one of the stores that follow sees that
+        // the span before it is closed.
+        fence(Ordering::Release);
+        Some(index)
     }
 
-    /// Takes a free open slot and shows `span` in it; the slot, or `None` when all are taken, and the start that
-    /// `clock` gave. The clock is read after everything but the start and the key is written.
+    /// Makes a free open slot the caller's, by one instruction that no handler can split; false when it is taken.
     #[inline(always)]
-    pub fn open(&self, span: OpenSpan<'_>, clock: impl FnOnce() -> u64) -> (Option<u32>, u64) {
-        let Some(index) = self.take_open_slot() else {
-            return (None, clock());
-        };
+    fn claim(&self, index: u32) -> bool {
+        let key = &self.open_slot(index)[0];
+        // Looked at first: a failed exchange writes too, and another thread may be closing the span in a slot that
+        // is taken.
+        key.load(Ordering::Relaxed) == 0 && replace_unshared(key, 0, OPEN_SLOT_TAKEN)
+    }
+
+    /// Looks for a free slot behind `index`. When there was none, the next search waits until some records were written:
+    /// a thread with more open spans than slots must not look at all of them at every span.
+    #[cold]
+    #[inline(never)]
+    fn take_another_open_slot(&self, index: u32) -> Option<u32> {
+        let sequence = self.next_sequence();
+        if sequence < self.open_full_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        let behind = (index + 1..self.open_slot_count).chain(0..index);
+        let found = behind.into_iter().find(|index| self.claim(*index));
+        if found.is_none() {
+            let pause = u64::from(self.open_slot_count) / OPEN_SEARCH_SLOTS;
+            self.open_full_until
+                .store(sequence + pause, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// The words of an open slot in which the payload behind w2 stands.
+    #[inline(always)]
+    pub fn open_payload(&self, index: u32) -> &[AtomicU64; OPEN_PAYLOAD_WORDS] {
+        debug_assert!(index < self.open_slot_count);
+        let first = index as usize * OPEN_SLOT_WORDS + (OPEN_SLOT_WORDS - OPEN_PAYLOAD_WORDS);
+        // SAFETY: as in `open_slot`, of which this is the end.
+        unsafe { &*self.open_slots.add(first).cast() }
+    }
+
+    /// Fills [`Writer::open_payload`] with the first of `len` bytes, of which `word(i)` gives the eight from 8 i on.
+    pub fn fill_open_payload(&self, index: u32, len: usize, word: impl Fn(usize) -> u64) {
+        let words = self.open_payload(index);
+        for (at, place) in words.iter().take(len.div_ceil(8)).enumerate() {
+            place.store(word(at), Ordering::Relaxed);
+        }
+    }
+
+    /// Shows `span` in an open slot whose payload is written; the start that `clock` gave, which is read after
+    /// everything but the start and the key is written.
+    #[inline(always)]
+    pub fn open(&self, index: u32, span: OpenSpan, clock: impl FnOnce() -> u64) -> u64 {
         let slot = self.open_slot(index);
-        // Pairs with the fence after a reader's copy of the words: who sees one of the stores below sees that the
-        // span before it is closed.
-        fence(Ordering::Release);
         slot[2].store(span.w2, Ordering::Relaxed);
-        let payload = &span.payload[..span.payload.len().min(OPEN_SLOT_PAYLOAD)];
-        slot[3].store(
-            span.lane as u64 | (payload.len() as u64) << 16,
-            Ordering::Relaxed,
-        );
-        store_bytes(&slot[4..], payload);
+        slot[3].store(shown_as(span.lane, span.payload_len), Ordering::Relaxed);
         let start = clock();
         let key = open_key(span.site_and_kind, start);
         if cfg!(ringscope_mutant = "key_first") {
@@ -268,104 +342,39 @@ impl Writer {
             slot[1].store(start, Ordering::Relaxed);
             slot[0].store(key, Ordering::Release);
         }
-        (Some(index), start)
+        start
     }
 
-    /// Shows a longer payload in an open slot (an argument became known late): `payload`, what follows w2, begins
-    /// with what the slot shows already. The length is stored last, so that a reader sees whole arguments.
-    pub fn extend_open(&self, index: u32, w2: u64, payload: &[u8]) {
+    /// Shows a longer payload in an open slot (an argument became known late), which begins with what the slot shows
+    /// already and whose words are written. The length is stored last, so that a reader sees whole arguments.
+    pub fn extend_open(&self, index: u32, w2: u64, payload_len: usize) {
         let slot = self.open_slot(index);
-        let payload = &payload[..payload.len().min(OPEN_SLOT_PAYLOAD)];
-        let lane = slot[3].load(Ordering::Relaxed) & 0xFFFF;
-        store_bytes(&slot[4..], payload);
+        let lane = slot[3].load(Ordering::Relaxed) as u16;
+        // Release twice: the words of the payload come before w2, and w2 before the length.
         slot[2].store(w2, Ordering::Release);
-        slot[3].store(lane | (payload.len() as u64) << 16, Ordering::Release);
+        slot[3].store(shown_as(lane, payload_len), Ordering::Release);
     }
 
     /// Shows another span in an open slot, with the same lane and payload, begun at `start`: the next phase of a lap.
     #[inline]
     pub fn reopen(&self, index: u32, site_and_kind: u64, start: u64) {
         let slot = self.open_slot(index);
-        slot[0].store(0, Ordering::Relaxed);
+        slot[0].store(OPEN_SLOT_TAKEN, Ordering::Relaxed);
         fence(Ordering::Release);
         slot[1].store(start, Ordering::Relaxed);
         slot[0].store(open_key(site_and_kind, start), Ordering::Release);
     }
 
-    /// The span in this slot has ended. To be called by the ring's own thread, after the span's record is published.
+    /// The span in this slot has ended, on whatever thread. To be called after its record is published.
     #[inline(always)]
     pub fn close(&self, index: u32) {
+        // Pairs with the claim of the slot by its ring's own thread.
         self.open_slot(index)[0].store(0, Ordering::Release);
-        set_bits_unshared(&self.open_free[index as usize / 64], 1 << (index % 64));
-    }
-
-    /// As [`Writer::close`], for a span that ended on another thread: the ring's own thread finds the slot again
-    /// when it runs out of free ones.
-    pub fn close_from_another_thread(&self, index: u32) {
-        let slot = self.open_slot(index);
-        slot[3].store(CLOSED_ELSEWHERE, Ordering::Relaxed);
-        // Pairs with the load in `reclaim_closed_slots`.
-        slot[0].store(0, Ordering::Release);
     }
 
     /// True when a span of this ring stands open.
     pub fn has_open_spans(&self) -> bool {
         (0..self.open_slot_count).any(|index| self.open_slot(index)[0].load(Ordering::Acquire) != 0)
-    }
-
-    #[inline(always)]
-    fn take_open_slot(&self) -> Option<u32> {
-        loop {
-            let free = self.open_free[0].load(Ordering::Relaxed);
-            if free == 0 {
-                return self.take_open_slot_slow();
-            }
-            if replace_unshared(&self.open_free[0], free, free & (free - 1)) {
-                return Some(free.trailing_zeros());
-            }
-        }
-    }
-
-    /// Takes a free open slot where the first ones are all taken; C code looks at those itself.
-    pub fn take_any_open_slot(&self) -> Option<u32> {
-        self.take_open_slot_slow()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn take_open_slot_slow(&self) -> Option<u32> {
-        let words = (self.open_slot_count as usize).div_ceil(64);
-        for _round in 0..2 {
-            for word in 0..words {
-                let free = self.open_free[word].load(Ordering::Relaxed);
-                if free != 0 && replace_unshared(&self.open_free[word], free, free & (free - 1)) {
-                    return Some((word * 64) as u32 + free.trailing_zeros());
-                }
-            }
-            if !self.reclaim_closed_slots() {
-                return None;
-            }
-        }
-        None
-    }
-
-    /// Frees the slots that other threads closed; their mark tells them from a slot that a call which this one
-    /// interrupts is about to fill.
-    fn reclaim_closed_slots(&self) -> bool {
-        let mut found = false;
-        for index in 0..self.open_slot_count {
-            let (word, bit) = (&self.open_free[index as usize / 64], 1u64 << (index % 64));
-            let slot = self.open_slot(index);
-            if word.load(Ordering::Relaxed) & bit == 0
-                && slot[0].load(Ordering::Acquire) == 0
-                && slot[3].load(Ordering::Relaxed) & CLOSED_ELSEWHERE != 0
-            {
-                slot[3].store(0, Ordering::Relaxed);
-                set_bits_unshared(word, bit);
-                found = true;
-            }
-        }
-        found
     }
 
     #[inline(always)]
@@ -389,29 +398,10 @@ impl Writer {
     }
 }
 
-/// Stores bytes as little-endian words, the last one padded with zeros.
+/// Lane and length of the payload as word 3 of an open slot holds them.
 #[inline(always)]
-fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
-    let (whole, tail) = bytes.as_chunks::<8>();
-    for (word, chunk) in words.iter().zip(whole) {
-        word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
-    }
-    if let (false, Some(word)) = (tail.is_empty(), words.get(whole.len())) {
-        word.store(tail_word(bytes, tail), Ordering::Relaxed);
-    }
-}
-
-/// The bytes of `tail` (fewer than eight), with which `bytes` ends, as a word.
-#[inline(always)]
-fn tail_word(bytes: &[u8], tail: &[u8]) -> u64 {
-    match bytes.last_chunk::<8>() {
-        // One load that overlaps the word before is faster than a copy of unknown length.
-        Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * tail.len()),
-        None => tail
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    }
+fn shown_as(lane: u16, payload_len: usize) -> u64 {
+    u64::from(lane) | (payload_len.min(OPEN_SLOT_PAYLOAD) as u64) << 16
 }
 
 /// The key of an open slot: site and kind, and the low bits of the start in place of a lap, so that a reader can

@@ -74,24 +74,3 @@ pub(crate) fn replace_unshared(word: &AtomicU64, current: u64, new: u64) -> bool
             .is_ok()
     }
 }
-
-/// Sets bits in a word that only this thread writes, by one instruction.
-#[inline(always)]
-pub(crate) fn set_bits_unshared(word: &AtomicU64, bits: u64) {
-    #[cfg(all(not(loom), target_arch = "x86_64"))]
-    {
-        // SAFETY: as above.
-        unsafe {
-            core::arch::asm!(
-                "or qword ptr [{word}], {bits}",
-                word = in(reg) word.as_ptr(),
-                bits = in(reg) bits,
-                options(nostack),
-            );
-        }
-    }
-    #[cfg(any(loom, not(target_arch = "x86_64")))]
-    {
-        word.fetch_or(bits, Ordering::Relaxed);
-    }
-}

@@ -15,6 +15,7 @@ use loom::thread;
 use ringscope_ringbuf::layout::{
     CONTINUATION_PAYLOAD, Kind, OPEN_SLOT_LEN, OPEN_SLOT_WORDS, RECORD_WORDS, Record, SEQUENCE_MASK,
 };
+use ringscope_ringbuf::payload::payload_word;
 use ringscope_ringbuf::reader::{OpenState, Source, copy_published, settled_open_slot};
 use ringscope_ringbuf::ring::{OpenSpan, RingMemory, Writer};
 
@@ -215,7 +216,9 @@ fn record_with_continuation() {
         let thread = thread::spawn(move || {
             let writer = writing_ring.writer();
             let sequence = writer.reserve(2);
-            writer.publish_continuations(sequence + 1, &TAIL);
+            writer.publish_continuations(sequence + 1, TAIL.len(), |index| {
+                payload_word(&TAIL, index)
+            });
             publish(&writer, sequence);
         });
         let main = ring.copy(0..1);
@@ -242,9 +245,11 @@ fn open(writer: &Writer, start: u64) -> u32 {
         site_and_kind: Record::site_and_kind(SITE, Kind::Span),
         w2: start * 2,
         lane: 0,
-        payload: &[],
+        payload_len: 0,
     };
-    writer.open(span, || start).0.unwrap()
+    let index = writer.take_open_slot(SITE).unwrap();
+    writer.open(index, span, || start);
+    index
 }
 
 fn assert_open_slot(state: OpenState) {

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use ringscope_ringbuf::layout::{
     Kind, LAP_MASK, MIN_CAPACITY_LOG2, RECORD_WORDS, Record, SEQUENCE_MASK,
 };
+use ringscope_ringbuf::payload::payload_word;
 use ringscope_ringbuf::reader::{Head, Source, copy_published, recover_by_stamps};
 use ringscope_ringbuf::ring::{RingMemory, Writer};
 
@@ -75,7 +76,9 @@ impl Ring {
                 let sequence = writer.reserve(1 + continuations);
                 if continuations > 0 {
                     let payload = vec![7; 28 * continuations as usize];
-                    writer.publish_continuations(sequence + 1, &payload);
+                    writer.publish_continuations(sequence + 1, payload.len(), |index| {
+                        payload_word(&payload, index)
+                    });
                 }
                 self.publish(writer, sequence, continuations);
             }

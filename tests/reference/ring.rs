@@ -142,7 +142,7 @@ fn open_slots(bytes: &[u8]) -> Vec<Open> {
     let count = u32_at(bytes, 60) as usize;
     (0..count)
         .map(|index| RING_OPEN_SLOTS_OFFSET + index * OPEN_SLOT_LEN)
-        .filter(|at| u64_at(bytes, *at) != 0)
+        .filter(|at| u64_at(bytes, *at) > 1)
         .map(|at| {
             let meta = u64_at(bytes, at + 24);
             let len = (meta >> 16) as u16 as usize;

@@ -15,6 +15,8 @@ use ringscope_ringbuf::sys;
 
 /// Open slots, as many as the recorder's rings have.
 const OPEN_SLOTS: usize = 64;
+/// Site of the record.
+const SITE: u32 = 1;
 
 /// The record without its clock reads.
 pub(crate) struct BareRecord {
@@ -40,7 +42,7 @@ impl BareRecord {
         let writer = unsafe { Writer::new(ring.memory(), capacity_log2, OPEN_SLOTS, 1) };
         Ok(BareRecord {
             writer,
-            site_and_kind: Record::site_and_kind(1, Kind::Span),
+            site_and_kind: Record::site_and_kind(SITE, Kind::Span),
             start: counter(),
             end: counter(),
         })
@@ -68,13 +70,18 @@ impl Case for BareRecord {
 
     #[inline(always)]
     fn call(&mut self, number: u64, inside: impl FnOnce()) {
+        // As the recorder does: by the site's id.
+        let open_slot = self.writer.take_open_slot(SITE);
         let shown = OpenSpan {
             site_and_kind: self.site_and_kind,
             w2: number,
             lane: 0,
-            payload: &[],
+            payload_len: 0,
         };
-        let (open_slot, start) = self.writer.open(shown, || self.start);
+        let start = match open_slot {
+            Some(slot) => self.writer.open(slot, shown, || self.start),
+            None => self.start,
+        };
         inside();
         let duration = self.end.saturating_sub(start);
         let sequence = self.writer.reserve(1);

@@ -26,8 +26,8 @@ fn a_header_that_drifts_does_not_compile() {
             "    uint64_t limit;\n    uint64_t slot_mask;\n",
         ),
         (
-            "    uint64_t open_free[16];\n",
-            "    uint64_t open_free[8];\n",
+            "    uint64_t open_slot_mask;\n",
+            "    uint32_t open_slot_mask;\n",
         ),
         (
             "    uint32_t site;\n    uint32_t open_slot;\n",

@@ -14,6 +14,7 @@ use ringscope_ringbuf::layout::{
     Record, RingHeader,
 };
 use ringscope_ringbuf::map::MappedRing;
+use ringscope_ringbuf::payload::payload_word;
 use ringscope_ringbuf::ring::{OpenSpan, Writer};
 use serde_json::{Value, json};
 
@@ -115,7 +116,9 @@ impl Ring {
 
     fn publish(&mut self, sequence: u64, slots: u64, entry: Entry) {
         if !entry.tail.is_empty() {
-            self.writer.publish_continuations(sequence + 1, &entry.tail);
+            let word = |index: usize| payload_word(&entry.tail, index);
+            self.writer
+                .publish_continuations(sequence + 1, entry.tail.len(), word);
         }
         self.writer
             .publish(sequence, entry.words, entry.site_and_kind);
@@ -145,10 +148,15 @@ impl Ring {
             site_and_kind,
             w2,
             lane,
-            payload: &tail,
+            payload_len: tail.len(),
         };
-        let (slot, _) = self.writer.open(span, || start);
-        let slot = slot.expect("an open slot is free");
+        let slot = self
+            .writer
+            .take_open_slot(self.open_spans.len() as u32)
+            .expect("an open slot is free");
+        let word = |index: usize| payload_word(&tail, index);
+        self.writer.fill_open_payload(slot, tail.len(), word);
+        self.writer.open(slot, span, || start);
         self.open_spans.push(json!({ "slot": slot, "name": place.name, "category": place.category,
             "tid": self.tid, "lane": lane, "start_ticks": start, "start_ns": mono_ns(start), "args": args }));
         slot
