@@ -241,15 +241,20 @@ const STARTS: [u64; 2] = [5, 6];
 const SAME_KEY_START: u64 = STARTS[0] + (1 << 23);
 
 fn open(writer: &Writer, start: u64) -> u32 {
+    let index = writer.take_open_slot(SITE).unwrap();
+    show(writer, index, start);
+    index
+}
+
+/// Shows a span in a slot that is taken.
+fn show(writer: &Writer, index: u32, start: u64) {
     let span = OpenSpan {
         site_and_kind: Record::site_and_kind(SITE, Kind::Span),
         w2: start * 2,
         lane: 0,
         payload_len: 0,
     };
-    let index = writer.take_open_slot(SITE).unwrap();
     writer.open(index, span, || start);
-    index
 }
 
 fn assert_open_slot(state: OpenState) {
@@ -305,8 +310,9 @@ fn slot_that_opens_again_with_the_same_key() {
         let ring = Ring::new();
         let writer = ring.writer();
         writer.close(open(&writer, STARTS[0]));
+        let index = writer.take_open_slot(SITE).unwrap();
         let writing_ring = Arc::clone(&ring);
-        let thread = thread::spawn(move || open(&writing_ring.writer(), SAME_KEY_START));
+        let thread = thread::spawn(move || show(&writing_ring.writer(), index, SAME_KEY_START));
         let state = ring.open_slot();
         assert_open_slot(state);
         if let OpenState::Open(slot) = state {
