@@ -178,9 +178,12 @@ impl Recorder {
             site_and_kind: Record::site_and_kind(site, Kind::Span),
             w2: self.recorded,
             lane: 0,
-            payload: &[],
+            payload_len: 0,
         };
-        self.writer.open(span, || clock::ticks(self.clock_source));
+        if let Some(slot) = self.writer.take_open_slot(site) {
+            self.writer
+                .open(slot, span, || clock::ticks(self.clock_source));
+        }
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use ringscope_ringbuf::file::{
 };
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::map::MappedRing;
-use ringscope_ringbuf::payload::{ArgType, put_text};
+use ringscope_ringbuf::payload::{ArgType, payload_word, put_text};
 use ringscope_ringbuf::reader::pack_duration;
 use ringscope_ringbuf::ring::{OpenSpan, Writer};
 use serde_json::Value as Json;
@@ -282,7 +282,9 @@ impl TestRing {
         let slots = 1 + more.len().div_ceil(CONTINUATION_PAYLOAD) as u64;
         let sequence = self.writer.reserve(slots);
         if !more.is_empty() {
-            self.writer.publish_continuations(sequence + 1, more);
+            let word = |index: usize| payload_word(more, index);
+            self.writer
+                .publish_continuations(sequence + 1, more.len(), word);
         }
         let site_and_kind = site as u64 | (kind as u64) << KIND_SHIFT;
         self.writer.publish(sequence, words, site_and_kind);
@@ -315,9 +317,13 @@ impl TestRing {
             site_and_kind: Record::site_and_kind(site, Kind::Span),
             w2,
             lane,
-            payload: more,
+            payload_len: more.len(),
         };
-        self.writer.open(span, || start).0
+        let slot = self.writer.take_open_slot(site)?;
+        let word = |index: usize| payload_word(more, index);
+        self.writer.fill_open_payload(slot, more.len(), word);
+        self.writer.open(slot, span, || start);
+        Some(slot)
     }
 
     /// Appends the records of these sequences, which must stand in the ring, to a segment file.
