@@ -100,6 +100,7 @@ impl Case {
             full: self.full,
             supervised: self.supervision != Supervision::None,
             killed: true,
+            ..Terms::default()
         }
     }
 }

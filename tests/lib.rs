@@ -9,12 +9,14 @@
 //! | [`script`], [`expected`] | what a numbered record must say |
 //! | [`judge`] | judges every record of a run against the script |
 //! | [`campaign`] | kills writers at random moments and has each judged |
+//! | [`host`] | a host that waits between two steps |
 //! | [`scenarios`] | a storm of signals and forks, for tests and mutants |
 //! | [`traces`] | decoded traces, read back by a strict parser |
 
 pub mod campaign;
 pub mod cgroups;
 pub mod expected;
+pub mod host;
 pub mod judge;
 pub mod mounts;
 pub mod not_run;

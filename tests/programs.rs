@@ -162,7 +162,11 @@ pub struct Recorded {
 
 /// The lines `recorded PID THREAD RECORDS HANDLED` of a program's output.
 pub fn recorded(output: &Output) -> Vec<Recorded> {
-    let text = String::from_utf8_lossy(&output.stdout);
+    recorded_lines(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The lines `recorded PID THREAD RECORDS HANDLED` among others.
+pub fn recorded_lines(text: &str) -> Vec<Recorded> {
     let numbers = text.lines().filter_map(|line| {
         let words = line.strip_prefix("recorded ")?.split(' ');
         let numbers: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();

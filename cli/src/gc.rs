@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use ringscope_decode::{Limits, Run, pack};
+use ringscope_decode::{Limits, Run, end_pair, pack};
 use ringscope_ringbuf::file::FileName;
 
 use crate::cli::GcArgs;
@@ -89,6 +89,9 @@ pub(crate) fn remove_run(run: &Path) -> io::Result<()> {
 }
 
 fn is_ours(name: &OsStr) -> bool {
-    name.to_str()
-        .is_some_and(|name| name == LEVEL_FILE || FileName::parse(name).is_some())
+    name.to_str().is_some_and(|name| {
+        name == LEVEL_FILE
+            || FileName::parse(name).is_some()
+            || name.starts_with(end_pair::UNFINISHED_PREFIX)
+    })
 }

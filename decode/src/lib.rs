@@ -42,6 +42,7 @@ mod assembly;
 pub mod chrome;
 pub mod clock;
 pub mod discovery;
+pub mod end_pair;
 pub mod error;
 pub mod event;
 pub mod filter;

@@ -1,19 +1,13 @@
 //! A run: the files of one directory, sorted by process and ring, their headers and tables read and checked.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringscope_ringbuf::block::{Block, ClockPair, PairSource};
-use ringscope_ringbuf::clock;
-use ringscope_ringbuf::file::{
-    FileKind, FileName, ProcessFile, RingFile, file_start, seal_process_header,
-};
-use ringscope_ringbuf::layout::{ProcessHeader, ROLE_PROCESS, ROLE_SUPERVISOR};
-use ringscope_ringbuf::sys;
-use zerocopy::FromZeros;
+use ringscope_ringbuf::block::{ClockPair, PairSource};
+use ringscope_ringbuf::file::{FileKind, FileName, ProcessFile, RingFile};
+use ringscope_ringbuf::layout::{ROLE_PROCESS, ROLE_SUPERVISOR};
 
 use crate::error::{Error, ErrorKind, Problem};
 use crate::pack::{self, Scratch};
@@ -359,33 +353,6 @@ impl Run {
         }
     }
 
-    /// Ties the ticks of killed processes to this boot's clock once, by a file of its own in the run, so that
-    /// every later decode converts as this one. Does nothing where the run has later pairs already, is of another
-    /// boot or clock, or can't be written.
-    pub fn ensure_end_pair(&mut self) {
-        let is_late = |pair: &ClockPair| {
-            pair.source == PairSource::Supervisor as u32
-                || pair.source == PairSource::Decoder as u32
-        };
-        let is_covered = self.supervisors.iter().any(|s| s.pairs.iter().any(is_late));
-        let source = clock::detect();
-        let needs_pair = self.processes.iter().any(|p| {
-            p.liveness == Liveness::Ended && p.is_of_this_boot() && p.clock() == Some(source)
-        });
-        if is_covered || !needs_pair || source == clock::ClockSource::Monotonic {
-            return;
-        }
-        let pair = clock::pair(source, PairSource::Decoder, 64);
-        if let Ok((path, header)) = write_decoder_pair(self.files_dir(), source, &pair) {
-            let mut supervisor = Process::unknown(path, header.start.pid.get(), 0);
-            supervisor.nonce = header.start.nonce.get();
-            supervisor.boot_id = header.boot_id;
-            supervisor.clock_source = source as u32;
-            supervisor.pairs.push(pair);
-            self.supervisors.push(supervisor);
-        }
-    }
-
     /// Where the run's files lie: its directory, or the one that its pack was unpacked into.
     pub(crate) fn files_dir(&self) -> &Path {
         self.unpacked
@@ -413,46 +380,4 @@ impl Run {
         let mut all = self.processes.iter().chain(&self.supervisors);
         all.any(|process| process.liveness == Liveness::Alive)
     }
-}
-
-/// Writes a process file with one clock pair; its path and header.
-fn write_decoder_pair(
-    dir: &Path,
-    source: clock::ClockSource,
-    pair: &ClockPair,
-) -> std::io::Result<(PathBuf, ProcessHeader)> {
-    let name = FileName {
-        pid: sys::process_id(),
-        nonce: sys::random_u64(),
-        index: 0,
-        kind: FileKind::Process,
-    };
-    let mut header = ProcessHeader::new_zeroed();
-    header.start = file_start(name.nonce, name.pid, 0, 0);
-    header.role = ROLE_SUPERVISOR.into();
-    header.parent_pid = sys::parent_id().into();
-    header.start_time = sys::start_time(0).unwrap_or(0).into();
-    header.pid_namespace = sys::pid_namespace().into();
-    header.boot_id = sys::boot_id();
-    header.created_mono_ns = pair.mono_ns.into();
-    header.created_real_ns = pair.real_ns.into();
-    header.clock_source = (source as u32).into();
-    header.nominal_hz = clock::nominal_hz(source).into();
-    header.rank = (-1).into();
-    header.level_fd = (-1).into();
-    header.uid = sys::user_id().into();
-    header.host = sys::host_name();
-    header.stem[..9].copy_from_slice(b"ringscope");
-    let mut bytes = seal_process_header(&header).to_vec();
-    let mut block = [0; 128];
-    let len = Block::ClockPair(*pair).encode(&mut block).unwrap_or(0);
-    bytes.extend_from_slice(block.get(..len).unwrap_or_default());
-    let path = dir.join(name.to_string());
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?
-        .write_all(&bytes)?;
-    Ok((path, header))
 }

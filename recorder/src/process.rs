@@ -435,6 +435,7 @@ impl Process {
         let offset = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
         let file = self.open_own()?;
+        sys::may_grow_to(offset + bytes.len() as u64)?;
         file.write_all_at(bytes, offset).map_err(errno)
     }
 
@@ -512,6 +513,7 @@ fn share_level(mask: u64) -> (i32, u64, u64) {
 fn write_header(path: &Path, header: &[u8; PROCESS_HEADER_LEN]) -> Result<u64, i32> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
     let file = sys::create_new(path.as_c_str())?;
+    sys::may_grow_to(header.len() as u64)?;
     // The magic last: who finds it finds the rest.
     file.write_all_at(&header[8..], 8).map_err(errno)?;
     file.write_all_at(&header[..8], 0).map_err(errno)?;

@@ -10,7 +10,7 @@ use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
 
 use ringscope_ringbuf::file::{FileKind, segments_header};
-use ringscope_ringbuf::layout::{DropCause, SEGMENTS_BY_THREAD, SEGMENTS_HEADER_LEN};
+use ringscope_ringbuf::layout::{DropCause, RECORD_LEN, SEGMENTS_BY_THREAD, SEGMENTS_HEADER_LEN};
 use ringscope_ringbuf::ring::Writer;
 use ringscope_ringbuf::sys;
 
@@ -129,6 +129,10 @@ impl ThreadRing {
             }
             Err(_) => {
                 process::count(DropCause::SpillFailed);
+                if spill.file_len.load(Ordering::Relaxed) == 0 {
+                    // A file without a header would be told as damage.
+                    sys::remove(self.process.path_of(FileKind::Spill, self.index).as_c_str());
+                }
                 // The next lap tries again; until then this one overwrites, as flight mode does.
                 spill.saved.store(sequence, Ordering::Relaxed);
                 self.writer.set_limit(sequence + capacity);
@@ -143,6 +147,8 @@ impl ThreadRing {
         let (spill, process) = (&self.spill, self.process);
         let file = self.open_segments()?;
         let mut offset = spill.file_len.load(Ordering::Relaxed);
+        let most = SEGMENTS_HEADER_LEN as u64 + (end - first + 1) * RECORD_LEN as u64;
+        sys::may_grow_to(offset + most)?;
         if offset == 0 {
             let log2 = self.writer.capacity_log2();
             let header = segments_header(

@@ -250,6 +250,8 @@ pub struct MappedLock {
     map: MappedFile,
     /// Open for as long as the process lives, since closing it would give the lock up.
     file: File,
+    /// Tells whether the descriptor is still the lock's: a host that closes all of them may take its number.
+    device_and_inode: Option<(u64, u64)>,
 }
 
 impl MappedLock {
@@ -271,7 +273,12 @@ impl MappedLock {
         start.crc32 = crate::layout::header_crc(&bytes).into();
         bytes[..start.as_bytes().len()].copy_from_slice(start.as_bytes());
         map.write_header(&bytes);
-        Ok(MappedLock { map, file })
+        let device_and_inode = sys::device_and_inode(file.as_raw_fd()).ok();
+        Ok(MappedLock {
+            map,
+            file,
+            device_and_inode,
+        })
     }
 
     /// The counter of a cause.
@@ -282,8 +289,13 @@ impl MappedLock {
     /// Closes the descriptor of a lock inherited over a fork: it is the parent's, and closing a copy of it in the
     /// child does not touch the parent's lock.
     pub fn close_inherited(&self) {
-        // SAFETY: closes a descriptor that only this structure uses, in a child which never uses it again.
-        unsafe { libc::close(self.file.as_raw_fd()) };
+        let fd = self.file.as_raw_fd();
+        if self.device_and_inode.is_some()
+            && sys::device_and_inode(fd).ok() == self.device_and_inode
+        {
+            // SAFETY: the descriptor is that of the lock, as its inode says; the child never uses it again.
+            unsafe { libc::close(fd) };
+        }
     }
 
     /// Writes the pair taken at the end, then the clean-end mark.

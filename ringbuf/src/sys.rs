@@ -12,7 +12,7 @@ fn last_error() -> i32 {
         .unwrap_or(libc::EIO)
 }
 
-/// Reads the beginning of a file into `out`; bytes read, or the error number.
+/// Reads the beginning of a file into `out`; bytes read, or the error number. Links are not followed.
 ///
 /// # Errors
 ///
@@ -22,7 +22,7 @@ pub fn read_file(path: &CStr, out: &mut [u8]) -> Result<usize, i32> {
     let file = unsafe {
         let fd = libc::open(
             path.as_ptr(),
-            libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK,
+            libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOFOLLOW,
         );
         if fd < 0 {
             return Err(last_error());
@@ -59,12 +59,37 @@ pub fn create_new(path: &CStr) -> Result<File, i32> {
     }
 }
 
+/// Asks whether a file of this process may grow to `len` bytes. Growing one beyond the limit (`ulimit -f`) would send
+/// SIGXFSZ, which ends a program.
+///
+/// # Errors
+///
+/// EFBIG when it may not.
+pub fn may_grow_to(len: u64) -> Result<(), i32> {
+    // SAFETY: rlimit is a plain structure of integers, which the call fills in.
+    let limit = unsafe {
+        let mut limit: libc::rlimit = core::mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) != 0 {
+            return Ok(());
+        }
+        limit.rlim_cur
+    };
+    // RLIM_INFINITY is the largest number.
+    if len <= limit {
+        Ok(())
+    } else {
+        Err(libc::EFBIG)
+    }
+}
+
 /// Allocates the blocks of a file, so that later stores into its mapping can't meet a full disk.
 ///
 /// # Errors
 ///
-/// The error number, ENOSPC when the file system is full. The file may then keep a part: remove it.
+/// The error number: ENOSPC when the file system is full, EFBIG beyond what files may grow to. The file may then keep a
+/// part: remove it.
 pub fn allocate(file: &File, len: usize) -> Result<(), i32> {
+    may_grow_to(len as u64)?;
     // SAFETY: the descriptor is open as long as `file` lives.
     match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, len as libc::off_t) } {
         0 => Ok(()),
@@ -240,6 +265,7 @@ pub fn thread_name() -> [u8; 16] {
 ///
 /// The error number of the call that failed.
 pub fn sealed_memfd(name: &CStr, len: usize) -> Result<OwnedFd, i32> {
+    may_grow_to(len as u64)?;
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // SAFETY: `name` is NUL-terminated; the descriptor is owned by the OwnedFd alone.
     unsafe {
