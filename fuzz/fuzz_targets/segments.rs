@@ -3,10 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use ringscope_fuzz::{file_with, seal_header, seal_segments};
-use ringscope_ringbuf::file::SegmentFile;
+use ringscope_ringbuf::file::{Packing, Segment, SegmentFile};
 use ringscope_ringbuf::layout::{
     RECORD_LEN, Record, SEGMENTS_HEADER_LEN, SEGMENTS_MAGIC, SEQUENCE_MASK,
 };
+use ringscope_ringbuf::packed::{pack, packing_room, unpack};
 
 fuzz_target!(|data: &[u8]| {
     let mut bytes = data.to_vec();
@@ -21,14 +22,30 @@ fuzz_target!(|data: &[u8]| {
     for segment in &file.segments {
         assert_eq!(segment.offset as usize, end + RECORD_LEN);
         assert!(segment.base_sequence <= SEQUENCE_MASK);
-        end += RECORD_LEN * (1 + segment.record_count as usize);
+        end = (segment.offset + segment.stored_len()) as usize;
         let mut records = vec![Record::default(); segment.record_count as usize];
-        file.read_records(segment, 0, &mut records)
-            .expect("the records are inside the file");
-        assert_eq!(
-            bytemuck::cast_slice::<_, u8>(&records),
-            &bytes[segment.offset as usize..end]
-        );
+        let read = file.read_records(segment, 0, &mut records);
+        match segment.packing {
+            Packing::Plain => {
+                read.expect("the records are inside the file");
+                assert_eq!(
+                    bytemuck::cast_slice::<_, u8>(&records),
+                    &bytes[segment.offset as usize..end]
+                );
+            }
+            Packing::Packed { .. } if read.is_ok() => check_repacked(&file, segment, &records),
+            Packing::Packed { .. } => {}
+        }
     }
     assert_eq!(file.damaged_at.unwrap_or(bytes.len() as u64), end as u64);
 });
+
+/// What was unpacked comes back when it is packed again.
+fn check_repacked(file: &SegmentFile, segment: &Segment, records: &[Record]) {
+    let (base, log2) = (segment.base_sequence, file.capacity_log2());
+    let mut bytes = vec![0; packing_room(records.len())];
+    let len = pack(records, base, log2, &mut bytes);
+    let mut again = vec![Record::default(); records.len()];
+    assert!(unpack(&bytes[..len], base, log2, &mut again));
+    assert_eq!(again, records);
+}

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use ringscope_ringbuf::layout::{
-    BLOCK_ALIGN, BLOCK_HEADER_LEN, BLOCK_MAGIC, FILE_START_LEN, RECORD_LEN, SEGMENT_MAGIC,
-    header_crc,
+    BLOCK_ALIGN, BLOCK_HEADER_LEN, BLOCK_MAGIC, FILE_START_LEN, PACKED_SEGMENT_MAGIC, RECORD_LEN,
+    SEGMENT_MAGIC, header_crc,
 };
 
 /// Writes `bytes` to this process's own file in memory; its path.
@@ -45,10 +45,21 @@ pub fn seal_blocks(body: &mut [u8]) {
     }
 }
 
-/// Makes the check sums of everything that looks like a segment header right.
+/// Makes the check sums of everything that looks like a segment header right, one behind the other.
 pub fn seal_segments(body: &mut [u8]) {
-    for header in body.chunks_exact_mut(RECORD_LEN) {
-        if header[..4] == SEGMENT_MAGIC.to_le_bytes() {
+    let mut at = 0;
+    while at + RECORD_LEN <= body.len() {
+        let (header, rest) = body[at..].split_at_mut(RECORD_LEN);
+        at += RECORD_LEN;
+        let field = |offset: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| header[offset + i]));
+        let is_packed = field(0) == PACKED_SEGMENT_MAGIC;
+        let packed = rest.get(..field(20) as usize).filter(|_| is_packed);
+        if let Some(packed) = packed {
+            let packed_crc = crc32fast::hash(packed);
+            at += packed.len();
+            header[28..].copy_from_slice(&packed_crc.to_le_bytes());
+        }
+        if is_packed || field(0) == SEGMENT_MAGIC {
             let crc = crc32fast::hash(&header[..24]);
             header[24..28].copy_from_slice(&crc.to_le_bytes());
         }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::layout::*;
+use crate::packed;
 use crate::reader::{Head, OpenState, Source, settled_open_slot};
 use crate::sync::{Ordering, fence};
 
@@ -663,6 +664,32 @@ pub struct Segment {
     pub record_count: u64,
     /// Where the first record stands in the file.
     pub offset: u64,
+    /// How the records stand there.
+    pub packing: Packing,
+}
+
+/// How the records of a segment stand in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// 32 bytes each.
+    Plain,
+    /// As [`crate::packed`] has it.
+    Packed {
+        /// Bytes that they take.
+        len: u32,
+        /// crc32 of those bytes.
+        crc32: u32,
+    },
+}
+
+impl Segment {
+    /// Bytes that the records take in the file.
+    pub fn stored_len(&self) -> u64 {
+        match self.packing {
+            Packing::Plain => self.record_count * RECORD_LEN as u64,
+            Packing::Packed { len, .. } => u64::from(len),
+        }
+    }
 }
 
 /// A segment file, open for reading.
@@ -738,14 +765,23 @@ impl SegmentFile {
                 self.damaged_at = Some(offset);
                 return Ok(());
             };
-            let there = (self.file.len() - segment.offset) / RECORD_LEN as u64;
-            let whole = segment.record_count <= there;
-            offset = segment.offset + segment.record_count.min(there) * RECORD_LEN as u64;
+            let there = self.file.len() - segment.offset;
+            let kept = match segment.packing {
+                Packing::Plain => segment.record_count.min(there / RECORD_LEN as u64),
+                // Half a packed segment can't be told from a damaged one.
+                Packing::Packed { len, .. } if u64::from(len) > there => {
+                    self.damaged_at = Some(offset);
+                    return Ok(());
+                }
+                Packing::Packed { .. } => segment.record_count,
+            };
+            let is_whole = kept == segment.record_count;
             self.segments.push(Segment {
-                record_count: segment.record_count.min(there),
+                record_count: kept,
                 ..segment
             });
-            if !whole {
+            offset = segment.offset + self.segments.last().map_or(0, Segment::stored_len);
+            if !is_whole {
                 self.damaged_at = Some(offset);
                 return Ok(());
             }
@@ -766,26 +802,76 @@ impl SegmentFile {
         self.header.capacity_log2.get()
     }
 
-    /// Fills `out` with the records of a segment from its `first` one. Stamps are not checked here.
+    /// Fills `out` with the records of a segment from its `first` one, of which it must have as many. Stamps are not
+    /// checked here; in packed segments those that were not published come out as zeros.
     ///
     /// # Errors
     ///
-    /// When the file can't be read.
+    /// When the file can't be read, or what is packed there is damaged.
     pub fn read_records(
         &self,
         segment: &Segment,
         first: u64,
         out: &mut [Record],
     ) -> Result<(), FileError> {
-        self.file.read_at(
-            segment.offset + first * RECORD_LEN as u64,
-            bytemuck::cast_slice_mut(out),
-        )
+        match segment.packing {
+            Packing::Plain => self.file.read_at(
+                segment.offset + first * RECORD_LEN as u64,
+                bytemuck::cast_slice_mut(out),
+            ),
+            Packing::Packed { len, crc32 } => {
+                let mut bytes = vec![0; len as usize];
+                self.file.read_at(segment.offset, &mut bytes)?;
+                let found = crc32fast::hash(&bytes);
+                if found != crc32 {
+                    return Err(self.file.unexpected(
+                        segment.offset as usize,
+                        "check sum of packed records",
+                        format!("{crc32:#010x}"),
+                        format!("{found:#010x}"),
+                    ));
+                }
+                self.unpack(segment, &bytes, first, out)
+            }
+        }
+    }
+
+    fn unpack(
+        &self,
+        segment: &Segment,
+        bytes: &[u8],
+        first: u64,
+        out: &mut [Record],
+    ) -> Result<(), FileError> {
+        let (base, log2) = (segment.base_sequence, self.capacity_log2());
+        let unpacked = if first == 0 {
+            packed::unpack(bytes, base, log2, out)
+        } else {
+            // Each record is told by the one before: they are read from the first on.
+            let mut records = vec![Record::default(); first as usize + out.len()];
+            let unpacked = packed::unpack(bytes, base, log2, &mut records);
+            out.copy_from_slice(&records[first as usize..]);
+            unpacked
+        };
+        if unpacked {
+            Ok(())
+        } else {
+            let expected = format!("{} records", segment.record_count);
+            Err(self.file.unexpected(
+                segment.offset as usize,
+                "packed records",
+                expected,
+                "fewer".to_owned(),
+            ))
+        }
     }
 }
 
 fn read_segment_header(bytes: &[u8; RECORD_LEN], offset: u64) -> Option<Segment> {
     let header = SegmentHeader::read_from_bytes(bytes).ok()?;
+    if header.magic.get() == PACKED_SEGMENT_MAGIC {
+        return read_packed_segment_header(bytes, offset);
+    }
     let sound = header.magic.get() == SEGMENT_MAGIC
         && header.crc32.get() == crc32fast::hash(&bytes[..24])
         && header.base_sequence.get() <= SEQUENCE_MASK
@@ -795,10 +881,30 @@ fn read_segment_header(bytes: &[u8; RECORD_LEN], offset: u64) -> Option<Segment>
         base_sequence: header.base_sequence.get(),
         record_count: header.record_count.get(),
         offset: offset + RECORD_LEN as u64,
+        packing: Packing::Plain,
     })
 }
 
-/// The bytes of a segment file's header.
+fn read_packed_segment_header(bytes: &[u8; RECORD_LEN], offset: u64) -> Option<Segment> {
+    let header = PackedSegmentHeader::read_from_bytes(bytes).ok()?;
+    let (count, len) = (header.record_count.get(), header.packed_len.get());
+    // No more records than the bytes can hold: what is made room for follows the size of the file.
+    let sound = header.crc32.get() == crc32fast::hash(&bytes[..24])
+        && header.base_sequence.get() <= SEQUENCE_MASK
+        && count as usize <= len as usize / packed::MIN_PACKED_RECORD_LEN;
+    sound.then(|| Segment {
+        number: header.number.get(),
+        base_sequence: header.base_sequence.get(),
+        record_count: count.into(),
+        offset: offset + RECORD_LEN as u64,
+        packing: Packing::Packed {
+            len,
+            crc32: header.packed_crc32.get(),
+        },
+    })
+}
+
+/// The bytes of a segment file's header, for plain segments.
 pub fn segments_header(
     nonce: u64,
     pid: u32,
@@ -806,8 +912,30 @@ pub fn segments_header(
     capacity_log2: u32,
     writer: u32,
 ) -> [u8; SEGMENTS_HEADER_LEN] {
+    let start = file_start(nonce, pid, ring_index, RECORD_LEN);
+    seal_segments_header(start, capacity_log2, writer)
+}
+
+/// The bytes of a segment file's header, for packed segments.
+pub fn packed_segments_header(
+    nonce: u64,
+    pid: u32,
+    ring_index: u32,
+    capacity_log2: u32,
+    writer: u32,
+) -> [u8; SEGMENTS_HEADER_LEN] {
+    let mut start = file_start(nonce, pid, ring_index, RECORD_LEN);
+    start.features_incompatible = FEATURE_PACKED_SEGMENTS.into();
+    seal_segments_header(start, capacity_log2, writer)
+}
+
+fn seal_segments_header(
+    start: FileStart,
+    capacity_log2: u32,
+    writer: u32,
+) -> [u8; SEGMENTS_HEADER_LEN] {
     let mut header = SegmentsHeader {
-        start: file_start(nonce, pid, ring_index, RECORD_LEN),
+        start,
         capacity_log2: capacity_log2.into(),
         writer: writer.into(),
     };
@@ -828,6 +956,28 @@ pub fn segment_header(number: u32, base_sequence: u64, record_count: u64) -> [u8
         record_count: record_count.into(),
         crc32: 0.into(),
         reserved: 0.into(),
+    };
+    header.crc32 = crc32fast::hash(&header.as_bytes()[..24]).into();
+    let mut bytes = [0; RECORD_LEN];
+    bytes.copy_from_slice(header.as_bytes());
+    bytes
+}
+
+/// The bytes of the header before a segment of packed records; `packed` is what they came to.
+pub fn packed_segment_header(
+    number: u32,
+    base_sequence: u64,
+    record_count: u32,
+    packed: &[u8],
+) -> [u8; RECORD_LEN] {
+    let mut header = PackedSegmentHeader {
+        magic: PACKED_SEGMENT_MAGIC.into(),
+        number: number.into(),
+        base_sequence: base_sequence.into(),
+        record_count: record_count.into(),
+        packed_len: (packed.len() as u32).into(),
+        crc32: 0.into(),
+        packed_crc32: crc32fast::hash(packed).into(),
     };
     header.crc32 = crc32fast::hash(&header.as_bytes()[..24]).into();
     let mut bytes = [0; RECORD_LEN];

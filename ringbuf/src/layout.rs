@@ -20,8 +20,10 @@ pub const BYTE_ORDER: u32 = 0x0102_0304;
 pub const RECORD_LEN: usize = 32;
 /// 64-bit words of one record.
 pub const RECORD_WORDS: usize = RECORD_LEN / 8;
+/// Incompatible feature of segment files: there may be packed segments.
+pub const FEATURE_PACKED_SEGMENTS: u64 = 1;
 /// Incompatible feature bits that this crate understands.
-pub const KNOWN_INCOMPATIBLE: u64 = 0;
+pub const KNOWN_INCOMPATIBLE: u64 = FEATURE_PACKED_SEGMENTS;
 
 /// First eight bytes of a process file.
 pub const PROCESS_MAGIC: [u8; 8] = *b"RSPROC\r\n";
@@ -544,6 +546,29 @@ pub struct SegmentHeader {
 const _: () = assert!(size_of::<SegmentHeader>() == RECORD_LEN);
 /// First four bytes of a segment header ("SEGM").
 pub const SEGMENT_MAGIC: u32 = u32::from_le_bytes(*b"SEGM");
+
+/// Stands before the packed records of one segment, in place of a [`SegmentHeader`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+pub struct PackedSegmentHeader {
+    /// [`PACKED_SEGMENT_MAGIC`].
+    pub magic: U32,
+    /// As in a [`SegmentHeader`].
+    pub number: U32,
+    /// Sequence of the first record.
+    pub base_sequence: U64,
+    /// Records that follow.
+    pub record_count: U32,
+    /// Bytes that they take.
+    pub packed_len: U32,
+    /// crc32 of the 24 bytes before it.
+    pub crc32: U32,
+    /// crc32 of the packed bytes.
+    pub packed_crc32: U32,
+}
+const _: () = assert!(size_of::<PackedSegmentHeader>() == RECORD_LEN);
+/// First four bytes of a packed segment's header ("SEGP").
+pub const PACKED_SEGMENT_MAGIC: u32 = u32::from_le_bytes(*b"SEGP");
 
 /// Stands before the payload of every block of a process file.
 #[repr(C)]

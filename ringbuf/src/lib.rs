@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`layout`] | every byte of every file: FORMAT.md and its structures |
 //! | [`block`] | entries of process files: sites, lanes, owners, clock pairs |
+//! | [`packed`] | records in fewer bytes, for files |
 //! | [`payload`] | argument values |
 //! | [`ring`] | the writer's protocol, over any memory |
 //! | [`reader`] | the validating reader, over any memory |
@@ -22,6 +23,7 @@ pub mod file;
 pub mod layout;
 #[cfg(not(loom))]
 pub mod map;
+pub mod packed;
 pub mod payload;
 pub mod reader;
 pub mod ring;

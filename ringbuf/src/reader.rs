@@ -60,12 +60,7 @@ impl Head {
 }
 
 /// Copies the slots of `wanted` that still stand in a ring of 2^`capacity_log2` records into `out`, and returns the
-/// sequences they are: `wanted` cut to what is reserved and not overwritten. Slots that are not published, or were
-/// overwritten while being copied, come out as zeros.
-///
-/// Correct while the writer goes on: a record counts when its stamp was there before its payload was copied, still
-/// stood there after, and its slot was not reserved again meanwhile. (A slot is stored to without a new reservation when
-/// a signal handler lapped the record that it interrupted.)
+/// sequences they are: as [`Copier::copy_published`], for those who copy once.
 ///
 /// # Errors
 ///
@@ -76,39 +71,65 @@ pub fn copy_published<S: Source>(
     capacity_log2: u32,
     out: &mut Vec<Record>,
 ) -> Result<Range<u64>, S::Error> {
-    let capacity = 1u64 << capacity_log2;
-    let before = Head::from(source.head()?).sequence;
-    let first = wanted.start.max(before.saturating_sub(capacity));
-    let end = wanted.end.min(before).max(first);
-    let len = (end - first) as usize;
+    Copier::default().copy_published(source, wanted, capacity_log2, out)
+}
 
-    let mut stamps = vec![Record::default(); len];
-    copy_range(source, first, capacity, &mut stamps)?;
-    // Pairs with the stamp's Release store: the second copy sees the payload of every stamp in the first.
-    fence(Ordering::Acquire);
-    out.clear();
-    out.resize(len, Record::default());
-    copy_range(source, first, capacity, out)?;
-    for (sequence, (seen, record)) in (first..).zip(stamps.iter().zip(out.iter_mut())) {
-        if !seen.is_stamped(sequence, capacity_log2) {
-            *record = Record::default();
-        }
-    }
-    // Pairs with the writer's fence before its payload: who copied a word of another record in the slot sees the
-    // reservation of it and, in the third copy, the zero stamp before it or a later stamp.
-    fence(Ordering::Acquire);
-    copy_range(source, first, capacity, &mut stamps)?;
-    let after = Head::from(source.head()?).sequence;
+/// Copies from rings again and again; holds the memory for what it compares.
+#[derive(Debug, Default)]
+pub struct Copier {
+    before: Vec<Record>,
+    after: Vec<Record>,
+}
 
-    for (sequence, (late, record)) in (first..).zip(stamps.iter().zip(out.iter_mut())) {
-        let published =
-            late.is_stamped(sequence, capacity_log2) && record.is_stamped(sequence, capacity_log2);
-        let overwritten = sequence + capacity < after;
-        if !published || overwritten {
-            *record = Record::default();
+impl Copier {
+    /// Copies the slots of `wanted` that still stand in a ring of 2^`capacity_log2` records into `out`, and returns the
+    /// sequences they are: `wanted` cut to what is reserved and not overwritten. Slots that are not published, or were
+    /// overwritten while being copied, come out as zeros.
+    ///
+    /// Correct while the writer goes on: a record counts when its stamp was there before its payload was copied, still
+    /// stood there after, and its slot was not reserved again meanwhile. (A slot is stored to without a new reservation when
+    /// a signal handler lapped the record that it interrupted.)
+    ///
+    /// # Errors
+    ///
+    /// When the source can't be read.
+    pub fn copy_published<S: Source>(
+        &mut self,
+        source: &mut S,
+        wanted: Range<u64>,
+        capacity_log2: u32,
+        out: &mut Vec<Record>,
+    ) -> Result<Range<u64>, S::Error> {
+        let capacity = 1u64 << capacity_log2;
+        let head_before = Head::from(source.head()?).sequence;
+        let first = wanted.start.max(head_before.saturating_sub(capacity));
+        let end = wanted.end.min(head_before).max(first);
+        let len = (end - first) as usize;
+        for records in [&mut self.before, &mut self.after, out] {
+            records.resize(len, Record::default());
         }
+
+        copy_range(source, first, capacity, &mut self.before)?;
+        // Pairs with the stamp's Release store: the second copy sees the payload of every stamp in the first.
+        fence(Ordering::Acquire);
+        copy_range(source, first, capacity, out)?;
+        // Pairs with the writer's fence before its payload: who copied a word of another record in the slot sees the
+        // reservation of it and, in the third copy, the zero stamp before it or a later stamp.
+        fence(Ordering::Acquire);
+        copy_range(source, first, capacity, &mut self.after)?;
+        let head_after = Head::from(source.head()?).sequence;
+
+        let overwritten_before = head_after.saturating_sub(capacity);
+        let copies = self.before.iter().zip(&self.after).zip(out.iter_mut());
+        for (sequence, ((before, after), record)) in (first..).zip(copies) {
+            let is_stamped = |copy: &Record| copy.is_stamped(sequence, capacity_log2);
+            let is_sound = is_stamped(before) && is_stamped(record) && is_stamped(after);
+            if !is_sound || sequence < overwritten_before {
+                *record = Record::default();
+            }
+        }
+        Ok(first..end)
     }
-    Ok(first..end)
 }
 
 fn copy_range<S: Source>(

@@ -214,7 +214,7 @@ fn header_fields_that_do_not_fit_are_named() {
             FileKind::Ring,
             RING_STATIC_LEN,
             32,
-            1,
+            2,
             "incompatible features",
         ),
         (FileKind::Spill, SEGMENTS_HEADER_LEN, 56, 5, "capacity"),

@@ -96,6 +96,10 @@ pub fn read(dir: &Path, name: FileName) -> Ring {
 fn add_segments(bytes: &[u8], log2: u32, end: u64, slots: &mut BTreeMap<u64, Record>) {
     let mut at = SEGMENTS_HEADER_LEN;
     while at + RECORD_LEN <= bytes.len() {
+        if &bytes[at..at + 4] == b"SEGP" {
+            at = add_packed(bytes, at, log2, end, slots);
+            continue;
+        }
         let (base, count) = (u64_at(bytes, at + 8), u64_at(bytes, at + 16));
         at += RECORD_LEN;
         for sequence in base..base + count {
@@ -106,6 +110,55 @@ fn add_segments(bytes: &[u8], log2: u32, end: u64, slots: &mut BTreeMap<u64, Rec
             }
         }
     }
+}
+
+/// Adds a packed segment, by the letter of FORMAT.md; where the next one begins.
+fn add_packed(
+    bytes: &[u8],
+    at: usize,
+    log2: u32,
+    end: u64,
+    slots: &mut BTreeMap<u64, Record>,
+) -> usize {
+    let (base, count) = (u64_at(bytes, at + 8), u32_at(bytes, at + 16));
+    let body_at = at + RECORD_LEN;
+    let body = &bytes[body_at..body_at + u32_at(bytes, at + 20) as usize];
+    let mut rest = body;
+    let mut take = |len: usize| {
+        let mut word = [0; 8];
+        word[..len].copy_from_slice(&rest[..len]);
+        rest = &rest[len..];
+        u64::from_le_bytes(word)
+    };
+    let unfold = |folded: u64| match folded % 2 {
+        0 => folded / 2,
+        _ => (folded / 2).wrapping_add(1).wrapping_neg(),
+    };
+    const LANE: u64 = 0xFFFF << 48;
+    let (mut site_and_kind, mut sum, mut lane, mut payload) = (0u64, 0u64, 0u64, 0u64);
+    for sequence in base..base + u64::from(count) {
+        let control = take(2);
+        if control == 15 {
+            continue;
+        }
+        let values = [0, 4, 8, 12].map(|bit| take((control >> bit) as usize & 15));
+        let own = values[0] ^ site_and_kind;
+        let w3 = own | Record::stamp(sequence, log2);
+        let w = if own >> 32 == Kind::Continuation as u64 {
+            [values[1], values[2], values[3], w3]
+        } else {
+            site_and_kind = own;
+            sum = sum.wrapping_add(unfold(values[1]));
+            let w1 = values[2] ^ lane;
+            lane = w1 & LANE;
+            payload = payload.wrapping_add(unfold(values[3]));
+            [sum.wrapping_sub(w1 & !LANE), w1, payload, w3]
+        };
+        if sequence < end {
+            slots.insert(sequence, Record { w });
+        }
+    }
+    body_at + body.len()
 }
 
 fn assemble(slots: &BTreeMap<u64, Record>) -> Vec<Whole> {

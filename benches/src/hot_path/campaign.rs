@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
@@ -12,6 +12,7 @@ use ringscope_benches::kernel::{allowed_cores, forget_environment, run_quietly};
 use ringscope_benches::machine::Machine;
 use ringscope_benches::measurement::Measurement;
 use ringscope_benches::rounds::Plan;
+use ringscope_benches::scratch::Scratch;
 use ringscope_benches::system_calls;
 
 use crate::configuration::{Capture, Configuration, ring_size};
@@ -75,7 +76,7 @@ impl Campaign {
             match self.obstacle(&configuration) {
                 Some(why) => report.skipped.push(Skipped { configuration, why }),
                 None => {
-                    let outcome = self.measure(configuration, &report.means, &scratch.0)?;
+                    let outcome = self.measure(configuration, &report.means, &scratch)?;
                     println!("\n{outcome}");
                     report.configurations.push(outcome);
                 }
@@ -136,14 +137,14 @@ impl Campaign {
         &self,
         configuration: Configuration,
         means: &Means,
-        dir: &Path,
+        scratch: &Scratch,
     ) -> Result<Outcome, String> {
         let pass = |pass: Pass| PassArgs {
             pass,
             configuration,
             plan: self.plan(),
-            dir: dir.to_path_buf(),
-            outcome: dir.join("outcome.json"),
+            dir: scratch.path().to_path_buf(),
+            outcome: scratch.path().join("outcome.json"),
         };
         let measured: Measured = self.outcome_of(&pass(Pass::Measure))?;
         let losses = losses_of(&measured.run)?;
@@ -160,7 +161,7 @@ impl Campaign {
         if means.instructions == "callgrind" && configuration.threads == 1 {
             self.count_instructions(pass(Pass::Callgrind), &mut measurements)?;
         }
-        remove_contents(dir)?;
+        scratch.clear()?;
         Ok(Outcome {
             configuration,
             ticks_per_ns: measured.ticks_per_ns,
@@ -234,30 +235,4 @@ impl Campaign {
         }
         Ok(())
     }
-}
-
-/// A directory of this process's own, removed when it ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(parent: &Path) -> Result<Scratch, String> {
-        let path = parent.join(format!("ringscope-benches-{}", std::process::id()));
-        fs::create_dir_all(&path)
-            .map_err(|error| format!("create: {}: {error}", path.display()))?;
-        Ok(Scratch(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Nothing is left to try.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn remove_contents(dir: &Path) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("remove: {}: {error}", dir.display());
-    fs::remove_dir_all(dir)
-        .and_then(|()| fs::create_dir(dir))
-        .map_err(failed)
 }

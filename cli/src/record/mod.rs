@@ -4,7 +4,6 @@ mod child;
 mod drain;
 #[allow(unsafe_code, reason = "all system calls that std does not offer")]
 mod kernel;
-mod pace;
 mod processes;
 mod run_dir;
 mod schedule;

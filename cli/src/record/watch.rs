@@ -11,7 +11,6 @@ use ringscope_ringbuf::file::{FileKind, FileName};
 use super::child::{Program, ProgramEnd};
 use super::drain::{Drain, DrainedRing};
 use super::kernel::{self, DirectoryWatch, Signal, Signals};
-use super::pace::Pace;
 use super::processes::{Processes, Watched};
 use super::run_dir::RunDirectory;
 use super::schedule::Schedule;
@@ -22,6 +21,8 @@ use crate::failure::Failure;
 const PAIR_INTERVAL: Duration = Duration::from_secs(1);
 /// Without a directory watch the run directory is read this often.
 const SCAN_INTERVAL: Duration = Duration::from_millis(20);
+/// Files that have appeared and have no whole header yet are looked at this often.
+const UNFINISHED_INTERVAL: Duration = Duration::from_micros(200);
 /// How long processes that outlive the program are waited for.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a file may lack a sound header before it is given up: its writer died while making it.
@@ -98,24 +99,20 @@ impl Watch {
 
     /// Watches until the program and the processes that recorded have ended.
     pub(crate) fn until_end(mut self, signals: &Signals) -> Result<Outcome, Failure> {
-        let mut pace = Pace::new();
         self.scan();
         let end = loop {
-            self.wait(
-                &[signals.as_raw_fd(), self.program.as_raw_fd()],
-                pace.sleep(),
-            );
+            self.wait(&[signals.as_raw_fd(), self.program.as_raw_fd()]);
             while let Some(signal) = signals.next() {
                 self.program.pass_on(signal);
             }
-            self.step(&mut pace);
+            self.step();
             if let Some(end) = self.program.end()? {
                 break end;
             }
         };
         self.scan();
         self.note_end_of_program(&end);
-        let interrupted = self.linger(signals, &mut pace);
+        let interrupted = self.linger(signals);
         self.finish();
         Ok(Outcome {
             supervisor: self.supervisor,
@@ -128,35 +125,38 @@ impl Watch {
     }
 
     /// Waits for processes that outlive the program; true when a signal cut it short.
-    fn linger(&mut self, signals: &Signals, pace: &mut Pace) -> bool {
+    fn linger(&mut self, signals: &Signals) -> bool {
         let deadline = Instant::now() + LINGER;
-        self.step(pace);
+        self.step();
         while self.processes.living().next().is_some() && Instant::now() < deadline {
-            self.wait(&[signals.as_raw_fd()], pace.sleep());
+            self.wait(&[signals.as_raw_fd()]);
             if signals.next().is_some_and(Signal::asks_to_stop) {
                 return true;
             }
-            self.step(pace);
+            self.step();
         }
         false
     }
 
-    /// Sleeps until something happens, to one of `descriptors` or to the run, at most for `sleep`.
-    fn wait(&self, descriptors: &[RawFd], sleep: Duration) {
+    /// Sleeps until something happens, to one of `descriptors` or to the run, or something is due.
+    fn wait(&self, descriptors: &[RawFd]) {
         let mut fds = descriptors.to_vec();
         fds.extend(self.appearing.as_ref().map(DirectoryWatch::as_raw_fd));
         fds.extend(self.processes.descriptors());
-        let sleep = self
-            .schedule
-            .next_change()
-            .map_or(sleep, |next| next.min(sleep));
+        let mut sleep = self.drain.rest();
+        if let Some(next) = self.schedule.next_change() {
+            sleep = sleep.min(next);
+        }
+        if !self.unfinished.is_empty() {
+            // A thread that has just made its ring saves it itself until it is told that somebody else does.
+            sleep = sleep.min(UNFINISHED_INTERVAL);
+        }
         kernel::wait_readable(&fds, sleep);
     }
 
     /// Everything that is due now, the drain first.
-    fn step(&mut self, pace: &mut Pace) {
-        let pass = self.drain.pass();
-        pace.adapt(&pass, self.drain.smallest_capacity());
+    fn step(&mut self) {
+        self.drain.pass();
         let appeared = match &self.appearing {
             Some(watch) => watch.take_events(),
             None => self.scanned.elapsed() >= SCAN_INTERVAL,
