@@ -12,13 +12,14 @@ pub const MAX_PACKED_RECORD_LEN: usize = 2 + 8 + 8 + 8 + 5;
 pub const MIN_PACKED_RECORD_LEN: usize = 2;
 /// In the control word: nothing is published in the slot.
 const UNPUBLISHED: u16 = 0xF;
-/// Words are written whole, and the next one over their empty bytes: room behind the last one.
-const SLACK: usize = size_of::<u64>();
+/// Words are written whole, and the next one over their empty bytes: a record is written into so many bytes, of which
+/// it then takes a part.
+const WINDOW: usize = 64;
 const SITE_AND_KIND: u64 = (1 << STAMP_SHIFT) - 1;
 
 /// Bytes that packing `record_count` records may need to work in.
 pub const fn packing_room(record_count: usize) -> usize {
-    record_count * MAX_PACKED_RECORD_LEN + SLACK
+    record_count * MAX_PACKED_RECORD_LEN + WINDOW
 }
 
 /// What the next record is told by: the words of the record before that is no continuation.
@@ -103,28 +104,44 @@ pub fn pack(records: &[Record], first_sequence: u64, capacity_log2: u32, out: &m
     let mut before = Before::default();
     let mut at = 0;
     for (sequence, record) in (first_sequence..).zip(records) {
-        if !record.is_stamped(sequence, capacity_log2) {
-            out[at..at + 2].copy_from_slice(&UNPUBLISHED.to_le_bytes());
+        let Some(window) = out.get_mut(at..).and_then(<[u8]>::first_chunk_mut) else {
+            panic!(
+                "room for {} records, found {} bytes",
+                records.len(),
+                out.len()
+            );
+        };
+        if record.is_stamped(sequence, capacity_log2) {
+            at += write_words(before.tell(record), window);
+        } else {
+            window[..2].copy_from_slice(&UNPUBLISHED.to_le_bytes());
             at += 2;
-            continue;
         }
-        let told = before.tell(record);
-        let (control_at, mut control) = (at, 0);
-        at += 2;
-        for (index, word) in told.into_iter().enumerate() {
-            out[at..at + 8].copy_from_slice(&word.to_le_bytes());
-            let len = byte_len(word);
-            control |= (len as u16) << (4 * index);
-            at += len;
-        }
-        out[control_at..control_at + 2].copy_from_slice(&control.to_le_bytes());
     }
+    at
+}
+
+/// Writes the control word and the words of a record; the bytes that they take.
+#[inline(always)]
+fn write_words(told: Told, window: &mut [u8; WINDOW]) -> usize {
+    let mut control = 0;
+    let mut at = 2;
+    for (index, word) in told.into_iter().enumerate() {
+        // The mask changes nothing: it shows the compiler that all words stay inside the window.
+        let len = byte_len(word) & 0xF;
+        window[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        control |= (len as u16) << (4 * index);
+        at += len;
+    }
+    window[..2].copy_from_slice(&control.to_le_bytes());
     at
 }
 
 #[inline(always)]
 fn byte_len(word: u64) -> usize {
-    (71 - word.leading_zeros() as usize) / 8
+    // The lowest bit keeps the processor's instruction defined; it is taken back for a word of 0.
+    let bits = 64 - (word | 1).leading_zeros() as usize;
+    bits.div_ceil(8) - usize::from(word == 0)
 }
 
 /// Unpacks the records from `first_sequence` on, as many as `out` holds; unpublished ones come out as zeros. False

@@ -284,3 +284,34 @@ pub(crate) fn wake_punctually() {
         }
     }
 }
+
+/// How often the core was taken away from this thread although it had more to do.
+pub(crate) fn preemptions() -> u64 {
+    // SAFETY: rusage is integers, filled in by the call.
+    unsafe {
+        let mut usage: libc::rusage = MaybeUninit::zeroed().assume_init();
+        libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
+        usage.ru_nivcsw as u64
+    }
+}
+
+/// Moves this thread to another core, where it may use one, and lets it run on all of them again. A kernel that wakes a
+/// thread on the core it was on last leaves it beside a thread that is bound to that core and never sleeps.
+pub(crate) fn leave_core() {
+    // SAFETY: cpu_set_t is an array of bits, filled in by sched_getaffinity before it is read; the number of the core is
+    // the kernel's own, and CPU_CLR leaves alone what lies beyond the set.
+    unsafe {
+        let mut all: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
+        let size = size_of::<libc::cpu_set_t>();
+        let core = libc::sched_getcpu();
+        if core < 0 || libc::sched_getaffinity(0, size, &mut all) != 0 || libc::CPU_COUNT(&all) < 2
+        {
+            return;
+        }
+        let mut others = all;
+        libc::CPU_CLR(core as usize, &mut others);
+        if libc::sched_setaffinity(0, size, &others) == 0 {
+            libc::sched_setaffinity(0, size, &all);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod child;
 mod drain;
+mod footing;
 #[allow(unsafe_code, reason = "all system calls that std does not offer")]
 mod kernel;
 mod processes;

@@ -10,6 +10,7 @@ use ringscope_ringbuf::file::{FileKind, FileName};
 
 use super::child::{Program, ProgramEnd};
 use super::drain::{Drain, DrainedRing};
+use super::footing::Footing;
 use super::kernel::{self, DirectoryWatch, Signal, Signals};
 use super::processes::{Processes, Watched};
 use super::run_dir::RunDirectory;
@@ -68,6 +69,7 @@ pub(crate) struct Watch {
     pair_taken: Instant,
     started: Instant,
     notes: Vec<String>,
+    footing: Footing,
 }
 
 impl Watch {
@@ -94,6 +96,7 @@ impl Watch {
             pair_taken: now,
             started: now,
             notes: Vec::new(),
+            footing: Footing::new(),
         }
     }
 
@@ -139,7 +142,7 @@ impl Watch {
     }
 
     /// Sleeps until something happens, to one of `descriptors` or to the run, or something is due.
-    fn wait(&self, descriptors: &[RawFd]) {
+    fn wait(&mut self, descriptors: &[RawFd]) {
         let mut fds = descriptors.to_vec();
         fds.extend(self.appearing.as_ref().map(DirectoryWatch::as_raw_fd));
         fds.extend(self.processes.descriptors());
@@ -151,7 +154,9 @@ impl Watch {
             // A thread that has just made its ring saves it itself until it is told that somebody else does.
             sleep = sleep.min(UNFINISHED_INTERVAL);
         }
+        let asleep = Instant::now();
         kernel::wait_readable(&fds, sleep);
+        self.footing.woke(asleep.elapsed().saturating_sub(sleep));
     }
 
     /// Everything that is due now, the drain first.

@@ -11,7 +11,7 @@ use ringscope_ringbuf::block::Block;
 use ringscope_ringbuf::clock;
 use ringscope_ringbuf::file::{FileError, FileErrorKind, FileName, RingFile, RingState};
 use ringscope_ringbuf::layout::{
-    MODE_FULL, RING_DRAIN_ALIVE_OFFSET, RING_DRAINED_OFFSET, Record, STAMP_VALID,
+    Kind, MODE_FULL, RING_DRAIN_ALIVE_OFFSET, RING_DRAINED_OFFSET, Record, STAMP_VALID,
 };
 use ringscope_ringbuf::reader::Copier;
 
@@ -129,7 +129,7 @@ impl DrainedRing {
         let head = self.look()?.head.sequence;
         while self.drained < head {
             let wanted = self.drained..head.min(self.drained + CHUNK_RECORDS);
-            if !self.drain_chunk(wanted, bench)? {
+            if !self.drain_chunk(wanted, head, bench)? {
                 break;
             }
         }
@@ -139,8 +139,13 @@ impl DrainedRing {
             .map_err(|error| Failure::io("drain", &self.path, &error))
     }
 
-    /// Copies some slots; false when the rest is to be left for later.
-    fn drain_chunk(&mut self, wanted: Range<u64>, bench: &mut Bench) -> Result<bool, Failure> {
+    /// Copies some slots of those below `head`; false when the rest is to be left for later.
+    fn drain_chunk(
+        &mut self,
+        wanted: Range<u64>,
+        head: u64,
+        bench: &mut Bench,
+    ) -> Result<bool, Failure> {
         let copied = bench
             .copier
             .copy_published(
@@ -153,9 +158,14 @@ impl DrainedRing {
         self.backlog.lose(copied.start - self.drained);
         self.drained = copied.start;
         let ready = self.ready(&copied, &bench.records)?;
+        let saved = if copied.end < head {
+            whole_records(&bench.records[..ready])
+        } else {
+            ready
+        };
         self.segments
-            .append(copied.start, &bench.records[..ready], &mut bench.bytes)?;
-        self.drained += ready as u64;
+            .append(copied.start, &bench.records[..saved], &mut bench.bytes)?;
+        self.drained += saved as u64;
         Ok(ready == bench.records.len())
     }
 
@@ -268,5 +278,33 @@ impl DrainedRing {
             .write_all_at(&words, RING_DRAINED_OFFSET as u64)?;
         self.told_ns = alive_ns;
         Ok(())
+    }
+}
+
+/// How many of these records can be saved without parting one from its continuations, which the next copy may find
+/// overwritten: all but the last one and what follows it.
+fn whole_records(records: &[Record]) -> usize {
+    let begins_one = |record: &Record| record.kind_number() != Kind::Continuation as u8;
+    match records.iter().rposition(begins_one) {
+        None | Some(0) => records.len(),
+        Some(last) => last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_saved_with_its_continuations_or_not_at_all() {
+        let record = |kind| Record {
+            w: [0, 0, 0, Record::site_and_kind(1, kind)],
+        };
+        let (span, more) = (record(Kind::Span), record(Kind::Continuation));
+        assert_eq!(whole_records(&[span, more, more, span, more]), 3);
+        assert_eq!(whole_records(&[more, span, span]), 2);
+        // The rest of a record whose beginning was saved, or is lost.
+        assert_eq!(whole_records(&[more, more]), 2);
+        assert_eq!(whole_records(&[]), 0);
     }
 }

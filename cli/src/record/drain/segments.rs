@@ -67,24 +67,30 @@ impl Segments {
             records.len() as u32,
             &body[..packed_len],
         ));
-        self.write(&bytes[..RECORD_LEN + packed_len])?;
+        let (header, body) = (&*header, &body[..packed_len]);
+        self.write(header, body)?;
         self.count += 1;
         Ok(())
     }
 
-    fn write(&mut self, segment: &[u8]) -> Result<(), Failure> {
+    fn write(&mut self, header: &[u8], body: &[u8]) -> Result<(), Failure> {
         if self.file.is_none() {
             self.file = Some(self.create()?);
         }
         let Some(file) = &self.file else {
             return Ok(());
         };
-        if let Err(error) = file.write_all_at(segment, self.len_bytes) {
+        let body_at = self.len_bytes + header.len() as u64;
+        // The header last: it stands before whole records only, also when this process is killed in between.
+        let written = file
+            .write_all_at(body, body_at)
+            .and_then(|()| file.write_all_at(header, self.len_bytes));
+        if let Err(error) = written {
             // Half a segment would hide those that may follow it.
             let _ = file.set_len(self.len_bytes);
             return Err(Failure::io("drain", &self.path, &error));
         }
-        self.len_bytes += segment.len() as u64;
+        self.len_bytes = body_at + body.len() as u64;
         Ok(())
     }
 
