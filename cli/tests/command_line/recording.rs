@@ -220,7 +220,7 @@ fn a_run_that_grows_past_its_limit_is_not_drained_further() {
     let sandbox = Sandbox::new();
     sandbox
         .record(
-            &["--max-size", "100KiB", "--ring-size", "64KiB"],
+            &["--max-size", "72KiB", "--ring-size", "64KiB"],
             &["spans:1500", "seen", "spans:10", "end"],
         )
         .expect_code(0)
