@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn spans_of_one_place_take_few_bytes() {
-        let span = |i: u64| stamped(1000 + i, 3, Kind::Span, [1 << 50 | (i * 54), 30, 0]);
+        let span = |i: u64| stamped(1000 + i, 3, Kind::Span, [(1 << 50) | (i * 54), 30, 0]);
         let records: Vec<Record> = (0..1000).map(span).collect();
         let bytes = packed(&records, 1000);
         assert!(bytes.len() < 1000 * 5, "{} bytes", bytes.len());

@@ -25,7 +25,12 @@ fn record(sequence: u64) -> Record {
     match sequence % 11 {
         10 => Record::default(),
         bits => Record {
-            w: [1 << 50 | (sequence << bits), 1 << (4 * bits), sequence, w3],
+            w: [
+                (1 << 50) | (sequence << bits),
+                1 << (4 * bits),
+                sequence,
+                w3,
+            ],
         },
     }
 }
