@@ -1,7 +1,5 @@
 //! Files of packed segments: what was saved comes back, or its segment is refused as a whole.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 use std::fs;
 use std::path::Path;
 
