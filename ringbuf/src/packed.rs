@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn bytes_that_are_missing_are_noticed_wherever_they_are() {
         let records: Vec<Record> = (0..20)
-            .map(|i| stamped(i, i as u32, Kind::Span, [i * i * i << 20, i, !i]))
+            .map(|i| stamped(i, i as u32, Kind::Span, [(i * i * i) << 20, i, !i]))
             .collect();
         let bytes = packed(&records, 0);
         for len in 0..bytes.len() {
