@@ -56,7 +56,7 @@ pub(crate) fn write_trace(
     path: &Path,
 ) -> Result<Written, Failure> {
     let failed = |error: std::io::Error| Failure::io("write", path, &error);
-    let bar = progress_bar(timeline.record_count());
+    let bar = progress_bar(timeline.event_count);
     let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, output);
     let progress = |done: u64| bar.set_position(done);
     let events = chrome::write(timeline, order, &mut out, &progress).map_err(failed)?;

@@ -41,7 +41,8 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
             skip_first: args.skip_first,
             gaps: args.gaps.clone(),
         },
-    );
+    )
+    .map_err(|error| Failure::new("stats", "temporary file", error))?;
     let text = if args.json {
         json(&rows)?
     } else if args.csv {

@@ -23,13 +23,13 @@ pub(crate) fn of_event<'a>(
     out.clear();
     match event.kind {
         EventKind::Lost => {
-            let cause = LostCause::name(event.detail).as_bytes();
+            let cause = LostCause::name(event.detail as u8).as_bytes();
             put(out, "records", Value::U64(event.word));
             put(out, "cause", text(cause));
             return;
         }
         EventKind::Counter => {
-            put(out, "value", counter_value(event.word, event.detail));
+            put(out, "value", counter_value(event.word, event.detail as u8));
             return;
         }
         EventKind::ArrowStart | EventKind::ArrowEnd => return,

@@ -2,93 +2,131 @@
 //!
 //! Importers sort by time stamp and lose an arrow whose end comes before its start. Where the clocks let an execution
 //! begin before its launch, or at the same moment, both ends are put at the launch's start, start first, behind
-//! whichever of the two events stands later in the file.
+//! the events that start there.
 
 use std::collections::HashMap;
 
 use crate::event::{Event, EventKind};
-use crate::timeline::Timeline;
 
-/// One end of an arrow, to be written behind an event.
+/// A launch or device span that an arrow may join.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub correlation: u64,
+    pub start_ns: i64,
+    pub end_ns: i64,
+    pub sequence: u64,
+    pub row: u32,
+    pub site: u32,
+    pub is_launch: bool,
+}
+
+impl Link {
+    pub(crate) fn of(event: &Event) -> Option<Link> {
+        let is_launch = event.kind == EventKind::Launch;
+        let joins = (is_launch || event.kind == EventKind::DeviceSpan) && event.word != 0;
+        joins.then_some(Link {
+            correlation: event.word,
+            start_ns: event.start_ns,
+            end_ns: event.end_ns,
+            sequence: event.sequence,
+            row: event.lane,
+            site: event.site,
+            is_launch,
+        })
+    }
+}
+
+/// An end of an arrow, to be drawn with the event of a sequence in its ring, at its start unless something else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ArrowEnd {
-    /// Index of the event that it is written behind.
-    behind: usize,
+    pub sequence: u64,
     /// Number of the arrow, from 1.
     pub id: u64,
     /// False for the start, true for the end.
     pub is_end: bool,
-    /// CLOCK_MONOTONIC, ns.
-    pub at_ns: i64,
-    /// Index of the lane that it is drawn on.
-    pub lane: u32,
+    pub late: Option<LateEnd>,
 }
 
-/// The arrows of a time line, by event.
-pub(crate) struct Arrows {
-    ends: Vec<ArrowEnd>,
+/// The end of an arrow at its launch's start, behind the execution, whose lane it is drawn on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LateEnd {
+    /// To be drawn with the launch when events stand by time: row of the execution.
+    WithLaunch { row: u32 },
+    /// To be drawn with the execution when events stand by lane.
+    WithExecution { at_ns: i64 },
 }
 
-impl Arrows {
-    /// Pairs each device span with the first launch of its process that has the same correlation id.
-    /// `is_before(a, b)`: event `a` stands before event `b` in the file.
-    pub(crate) fn of(timeline: &Timeline, is_before: impl Fn(usize, usize) -> bool) -> Arrows {
-        let mut launches: HashMap<(u32, u64), usize> = HashMap::new();
-        let of_kind = |kind: EventKind| {
-            let events = timeline.events.iter().enumerate();
-            events.filter(move |(_, event)| event.kind == kind)
-        };
-        for (index, event) in of_kind(EventKind::Launch) {
-            if let Some(key) = key(timeline, event) {
-                launches.entry(key).or_insert(index);
-            }
+/// Pairs each device span with the first launch of its process that has the same correlation id; the ends by ring, each
+/// ring's by sequence. `links`: those of each ring; `host_of`: the process of a row, for devices that of their host.
+/// `start_of`: where a launch or device span begins on the time line, if it is there.
+pub(crate) fn join(
+    links: &[Vec<Link>],
+    host_of: impl Fn(u32) -> u32,
+    start_of: impl Fn(&Link) -> Option<i64>,
+) -> Vec<Vec<ArrowEnd>> {
+    let mut launches: HashMap<(u32, u64), (i64, usize, u64)> = HashMap::new();
+    for (ring, links) in links.iter().enumerate() {
+        for link in links.iter().filter(|link| link.is_launch) {
+            let Some(start_ns) = start_of(link) else {
+                continue;
+            };
+            let at = (start_ns, ring, link.sequence);
+            let first = launches.entry((host_of(link.row), link.correlation));
+            let first = first.or_insert(at);
+            *first = at.min(*first);
         }
-        let mut ends = Vec::new();
-        let mut id = 0;
-        for (span_at, span) in of_kind(EventKind::DeviceSpan) {
-            let launch_at = key(timeline, span).and_then(|key| launches.get(&key).copied());
-            let Some((launch_at, launch)) =
-                launch_at.and_then(|at| Some((at, timeline.events.get(at)?)))
+    }
+    let mut ends: Vec<Vec<ArrowEnd>> = vec![Vec::new(); links.len()];
+    let mut id = 0;
+    for (ring, links) in links.iter().enumerate() {
+        for span in links.iter().filter(|link| !link.is_launch) {
+            let key = (host_of(span.row), span.correlation);
+            let launch = launches.get(&key).copied();
+            let Some((start_ns, (launch_ns, launch_ring, launch_sequence))) =
+                start_of(span).zip(launch)
             else {
                 continue;
             };
             id += 1;
-            let is_late = span.start_ns <= launch.start_ns;
-            let later = if is_before(launch_at, span_at) {
-                span_at
-            } else {
-                launch_at
-            };
-            ends.push(ArrowEnd {
-                behind: if is_late { later } else { launch_at },
+            let start = ArrowEnd {
+                sequence: launch_sequence,
                 id,
                 is_end: false,
-                at_ns: launch.start_ns,
-                lane: launch.lane,
-            });
-            ends.push(ArrowEnd {
-                behind: if is_late { later } else { span_at },
-                id,
+                late: None,
+            };
+            let end = ArrowEnd {
                 is_end: true,
-                at_ns: span.start_ns.max(launch.start_ns),
-                lane: span.lane,
-            });
+                ..start
+            };
+            ends[launch_ring].push(start);
+            if start_ns <= launch_ns {
+                ends[launch_ring].push(ArrowEnd {
+                    late: Some(LateEnd::WithLaunch { row: span.row }),
+                    ..end
+                });
+                ends[ring].push(ArrowEnd {
+                    sequence: span.sequence,
+                    late: Some(LateEnd::WithExecution { at_ns: launch_ns }),
+                    ..end
+                });
+            } else {
+                ends[ring].push(ArrowEnd {
+                    sequence: span.sequence,
+                    ..end
+                });
+            }
         }
+    }
+    for ends in &mut ends {
         ends.sort_unstable();
-        Arrows { ends }
     }
-
-    /// The ends to write behind the event with this index.
-    pub(crate) fn behind(&self, event: usize) -> &[ArrowEnd] {
-        let first = self.ends.partition_point(|end| end.behind < event);
-        let rest = self.ends.get(first..).unwrap_or_default();
-        let count = rest.partition_point(|end| end.behind == event);
-        rest.get(..count).unwrap_or_default()
-    }
+    ends
 }
 
-fn key(timeline: &Timeline, event: &Event) -> Option<(u32, u64)> {
-    let lane = timeline.lanes.get(event.lane as usize)?;
-    let process = timeline.processes.get(lane.process as usize)?;
-    (event.word != 0).then_some((process.host_row, event.word))
+/// The ends at the event of a sequence.
+pub(crate) fn ends_at(ends: &[ArrowEnd], sequence: u64) -> &[ArrowEnd] {
+    let first = ends.partition_point(|end| end.sequence < sequence);
+    let rest = &ends[first..];
+    let count = rest.partition_point(|end| end.sequence == sequence);
+    &rest[..count]
 }

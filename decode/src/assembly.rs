@@ -1,36 +1,45 @@
-//! The making of a time line: every ring decoded, events divided among rows and lanes, ids given, filter applied.
+//! The making of a time line: every ring scanned, what is missing counted, rows divided among lanes, ids given, filter
+//! compiled.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::arrows;
 use crate::clock::Clocks;
+use crate::division::{self, Divided};
+use crate::engine::{Engine, LaneFilter, Split};
 use crate::error::{Error, Problem};
-use crate::event::{self, Event, EventKind, FLAG_OPEN, NO_SITE, RingEvents, UNKNOWN_SITE_BASE};
+use crate::event::{EventKind, FLAG_OPEN};
 use crate::filter::{Bounds, Compiled};
 use crate::ids::Ids;
-use crate::lanes::{self, Lane};
+use crate::lanes::{Lane, MAX_DEPTH};
 use crate::losses::Losses;
-use crate::process::{Liveness, Site};
+use crate::overlap::{self, RowVerdicts};
+use crate::process::{Liveness, Ring, Site};
+use crate::ring::gather::{Gatherer, RowSet, Wanted, place_site};
+use crate::ring::resolve::is_host_span;
+use crate::ring::scan::{self, RingPlace};
+use crate::ring::source::Storage;
 use crate::rows::{Row, RowKind, Rows};
 use crate::run::Run;
-use crate::timeline::{Options, Source, Timeline};
+use crate::survey;
+use crate::timeline::{Extent, Options, Source, Timeline};
 
-/// Importers draw no deeper nesting than this.
-const MAX_DEPTH: u32 = 512;
-
-/// Events of one lane, before they are put together.
-struct LaneEvents {
-    lane: Lane,
-    events: Vec<Event>,
-}
+/// Records of a block, unless that makes more than [`MAX_BLOCKS`].
+const BLOCK_LEN: u64 = 256;
+/// Blocks of all rings together, about: they take 32 bytes each.
+const MAX_BLOCKS: u64 = 1 << 19;
+/// Largest block.
+const MAX_BLOCK_LEN: u64 = 1 << 12;
 
 /// A time line in the making.
 pub(crate) struct Assembly<'a> {
     runs: &'a [Run],
     clocks: Clocks,
     rows: Rows,
+    engine: Engine,
     warnings: Vec<String>,
     problems: Vec<Problem>,
 }
@@ -38,10 +47,20 @@ pub(crate) struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     pub(crate) fn new(runs: &'a [Run]) -> Assembly<'a> {
         let clocks = Clocks::of_runs(runs);
-        let rows = Rows::of_runs(runs, &clocks);
+        let mut rows = Rows::of_runs(runs, &clocks);
         Assembly {
             runs,
             clocks,
+            engine: Engine {
+                rings: Vec::new(),
+                recorders: std::mem::take(&mut rows.recorders),
+                storage: Storage::default(),
+                lane_of_row: Vec::new(),
+                row_of_lane: Vec::new(),
+                lane_ranks: Vec::new(),
+                split: Split::default(),
+                filter: None,
+            },
             rows,
             warnings: Vec::new(),
             problems: runs.iter().flat_map(|r| r.problems.clone()).collect(),
@@ -53,41 +72,61 @@ impl<'a> Assembly<'a> {
         options: &Options,
         pool: Option<Arc<rayon::ThreadPool>>,
     ) -> Result<Timeline, Error> {
-        let mut rings = self.decode_rings();
-        self.place_unknown_sites(&mut rings);
-        self.end_open_events(&mut rings);
-        self.collect_losses(&mut rings);
-        let sources = take_sources(&mut rings);
-        let row_events = divide_by_row(rings, self.rows.rows.len());
-        let used = used_sites(&row_events, self.rows.sites.len());
-        let first_ns = row_events.iter().flatten().map(|e| e.start_ns).min();
-        let end_ns = row_events.iter().flatten().map(|e| e.end_ns).max();
-        let start_ns = self.start_ns(first_ns);
+        self.scan_rings()?;
+        self.place_unknown_sites();
+        self.drop_recorded_open_spans()?;
+        self.end_open_events();
+        self.collect_losses();
+        let row_count = self.rows.rows.len();
+        overlap::clip_losses(&mut self.engine, row_count).map_err(Error::spill)?;
+        let verdicts = overlap::verdicts(&self.engine, row_count);
+        let cuts = self.engine.cuts(&self.engine.all_rings());
+        let divided = division::divide(&self.engine, verdicts.is_split.clone(), cuts.clone());
+        let divided = divided.map_err(Error::spill)?;
+        let mut lanes = self.make_lanes(&verdicts, &divided);
+        self.engine.split = divided.split;
+        let extent = self.extent();
+        let start_ns = self.start_ns(extent.first_ns);
         let bounds = Bounds {
             start_ns,
-            end_ns: end_ns.unwrap_or(start_ns),
+            end_ns: extent.end_ns.unwrap_or(start_ns),
             epoch_offset_ns: self.clocks.epoch_offset_ns,
         };
-        let mut lanes = self.make_lanes(row_events);
-        let sites = &self.rows.sites;
-        let filter = Compiled::new(&options.filter, sites, &used, bounds, &mut self.warnings)?;
-        let is_filtered = self.apply_filter(&filter, &mut lanes);
-        let wall_ns = filter.window_ns(first_ns.unwrap_or(start_ns), bounds.end_ns);
+        let used = self.used_sites();
+        let compiled = Compiled::new(
+            &options.filter,
+            &self.rows.sites,
+            &used,
+            bounds,
+            &mut self.warnings,
+        )?;
+        let wall_ns = compiled.window_ns(extent.first_ns.unwrap_or(start_ns), bounds.end_ns);
+        self.warn_of_ids(&compiled, &lanes);
+        self.join_arrows(&compiled);
+        let before = lanes.iter().map(|lane| lane.event_count).sum();
+        let mut event_count = before;
+        if !compiled.keeps_all() {
+            event_count = self.apply_filter(compiled, &mut lanes, &cuts)?;
+            if before > 0 && event_count == 0 {
+                self.warnings.push("the filter leaves no event".to_owned());
+            }
+        }
+        self.rank(&lanes);
         self.warn_of_the_unplaced();
-        let (lanes, events) = join(lanes);
         let whole = self.finish(options, bounds);
         Ok(Timeline {
             lanes,
-            events,
+            event_count,
+            extent,
             wall_ns,
-            sources,
-            is_filtered,
+            is_filtered: event_count < before,
             pool,
+            cuts: whole.engine.cuts_with_clipped(cuts),
             ..whole
         })
     }
 
-    /// The time line without its events.
+    /// The time line without what is known of its events.
     fn finish(self, options: &Options, bounds: Bounds) -> Timeline {
         let mut losses = Losses::default();
         for process in &self.rows.processes {
@@ -96,94 +135,150 @@ impl<'a> Assembly<'a> {
         let Bounds {
             start_ns, end_ns, ..
         } = bounds;
+        let keys = self.engine.recorders.iter().map(|r| r.keys.clone());
+        let sources = self.engine.rings.iter().map(|ring| Source {
+            recorder: ring.recorder,
+            present: ring.present,
+            reserved: ring.reserved,
+            losses: ring.losses.clone(),
+            last_ns: ring.last_ns,
+        });
         Timeline {
             runs: self.runs.iter().map(|run| run.dir.clone()).collect(),
             command: self.runs.iter().find_map(|run| run.command.clone()),
             uncertainty_ns: self.uncertainty(start_ns, end_ns),
             clock_sources: self.clock_sources(),
-            processes: self.rows.processes,
             lanes: Vec::new(),
-            events: Vec::new(),
             losses,
             start_ns,
             start_epoch_ns: start_ns.saturating_add(self.clocks.epoch_offset_ns),
             end_ns,
             wall_ns: 0,
             time_base: options.time_base,
+            filter: options.filter.clone(),
+            keys: keys.collect(),
+            sources: sources.collect(),
+            processes: self.rows.processes,
             warnings: self.warnings,
             problems: self.problems,
-            filter: options.filter.clone(),
             sites: self.rows.sites,
-            keys: self.rows.recorders.into_iter().map(|r| r.keys).collect(),
-            sources: Vec::new(),
+            event_count: 0,
+            extent: Extent::default(),
             is_filtered: false,
             pool: None,
+            cuts: Vec::new(),
+            engine: self.engine,
         }
     }
 
-    /// Decodes every ring, in the order of runs, processes and ring numbers.
-    fn decode_rings(&self) -> Vec<(u32, RingEvents)> {
+    /// Scans every ring, in the order of runs, processes and ring numbers.
+    fn scan_rings(&mut self) -> Result<(), Error> {
         let processes = self.runs.iter().flat_map(|run| &run.processes);
-        let rings: Vec<_> = (0u32..)
+        let rings: Vec<(u32, &Ring)> = (0u32..)
             .zip(processes)
             .flat_map(|(recorder, process)| process.rings.iter().map(move |r| (recorder, r)))
             .collect();
-        rings
-            .par_iter()
-            .enumerate()
-            .filter_map(|(index, (recorder, ring))| {
-                let context = self.rows.recorders.get(*recorder as usize)?;
-                Some((*recorder, event::decode_ring(context, ring, index as u32)))
-            })
-            .collect()
+        let records: u64 = rings.iter().map(|(_, ring)| ring.records_at_most()).sum();
+        let block_len = (records / MAX_BLOCKS)
+            .next_power_of_two()
+            .clamp(BLOCK_LEN, MAX_BLOCK_LEN);
+        let engine = &self.engine;
+        let scan_one = |(source_index, (recorder, ring)): (usize, &(u32, &Ring))| {
+            let place = RingPlace {
+                recorder: *recorder,
+                source_index: source_index as u32,
+                block_len,
+            };
+            let context = &engine.recorders[*recorder as usize];
+            scan::scan(context, ring, place, &engine.storage)
+        };
+        let scanned: Result<Vec<_>, Error> = rings.par_iter().enumerate().map(scan_one).collect();
+        self.engine.rings = scanned?;
+        Ok(())
     }
 
     /// Gives every site that nobody described a place in the table, under a name that says so.
-    fn place_unknown_sites(&mut self, rings: &mut [(u32, RingEvents)]) {
-        let mut places: HashMap<(u32, u32), u32> = HashMap::new();
-        for (recorder, ring) in rings {
-            let sites = &mut self.rows.sites;
-            let mut place = |id: &u32| {
-                *places.entry((*recorder, *id)).or_insert_with(|| {
-                    sites.push(Site::unknown(*id));
-                    sites.len() as u32 - 1
-                })
-            };
-            let places: Vec<u32> = ring.unknown_sites.iter().map(&mut place).collect();
-            if places.is_empty() {
-                continue;
+    fn place_unknown_sites(&mut self) {
+        let Engine {
+            rings, recorders, ..
+        } = &mut self.engine;
+        for ring in rings {
+            let recorder = &mut recorders[ring.recorder as usize];
+            for id in &mut ring.unknown_sites {
+                let place = recorder.site(*id).unwrap_or_else(|| {
+                    self.rows.sites.push(Site::unknown(*id));
+                    let place = self.rows.sites.len() as u32 - 1;
+                    recorder.sites.insert(*id, place);
+                    place
+                });
+                *id = place;
             }
-            for event in &mut ring.events {
-                if event.site != NO_SITE && event.site >= UNKNOWN_SITE_BASE {
-                    let at = (event.site - UNKNOWN_SITE_BASE) as usize;
-                    event.site = places.get(at).copied().unwrap_or(NO_SITE);
-                }
+            for (_, batch) in &mut ring.batches {
+                batch.site = place_site(&ring.unknown_sites, batch.site);
+            }
+            for (event, _) in &mut ring.extras {
+                event.site = place_site(&ring.unknown_sites, event.site);
             }
         }
+    }
+
+    /// A span is closed after its record is published: between the two it stands in both places.
+    fn drop_recorded_open_spans(&mut self) -> Result<(), Error> {
+        let mut gatherer = Gatherer::default();
+        for index in self.engine.all_rings() {
+            let ring = &mut self.engine.rings[index as usize];
+            let mut extras = std::mem::take(&mut ring.extras);
+            let mut recorded: HashSet<(i64, u32, u32)> = HashSet::new();
+            for (open, _) in extras.iter().filter(|(event, _)| event.is_open()) {
+                gatherer.clear();
+                let wanted = Wanted {
+                    start_ns: open.start_ns,
+                    end_ns: open.start_ns.saturating_add(1),
+                    rows: RowSet::All,
+                };
+                let context = self.engine.ring(index);
+                gatherer.add_ring(context, wanted).map_err(Error::spill)?;
+                let spans = gatherer.events.iter().filter(|e| is_host_span(e.kind));
+                recorded.extend(spans.map(|e| (e.start_ns, e.site, e.lane)));
+            }
+            extras.retain(|(event, _)| {
+                !event.is_open()
+                    || event.kind == EventKind::Lost
+                    || !recorded.contains(&(event.start_ns, event.site, event.lane))
+            });
+            let ring = &mut self.engine.rings[index as usize];
+            let open = extras
+                .iter()
+                .filter(|(e, _)| e.is_open() && e.kind != EventKind::Lost);
+            ring.last_ns = ring
+                .last_ns
+                .max(open.map(|(event, _)| event.start_ns).max());
+            ring.extras = extras;
+        }
+        Ok(())
     }
 
     /// What was open when the records ended is drawn up to the last sign of life: of its process when that is
     /// dead, else of the whole run.
-    fn end_open_events(&self, rings: &mut [(u32, RingEvents)]) {
+    fn end_open_events(&mut self) {
         let count = self.rows.processes.len();
         let mut last_of: Vec<i64> = vec![i64::MIN; count];
         let mut last_of_all = i64::MIN;
         let ends = self.end_moments();
-        let moments = rings
-            .iter()
-            .filter_map(|(recorder, ring)| Some((*recorder, ring.last_ns?)))
-            .chain(ends);
-        for (recorder, ns) in moments {
+        let rings = self.engine.rings.iter();
+        let moments = rings.filter_map(|ring| Some((ring.recorder, ring.last_ns?)));
+        for (recorder, ns) in moments.chain(ends) {
             last_of_all = last_of_all.max(ns);
             let process = self.rows.process_of.get(recorder as usize);
             if let Some(last) = process.and_then(|p| last_of.get_mut(*p as usize)) {
                 *last = ns.max(*last);
             }
         }
-        for (recorder, ring) in rings {
-            let process = self.process_of(*recorder);
-            let is_alive = self
-                .rows
+        let Assembly { engine, rows, .. } = self;
+        for ring in &mut engine.rings {
+            let process = rows.process_of.get(ring.recorder as usize);
+            let process = process.copied().unwrap_or(0) as usize;
+            let is_alive = rows
                 .processes
                 .get(process)
                 .is_some_and(|p| p.liveness == Liveness::Alive);
@@ -192,7 +287,8 @@ impl<'a> Assembly<'a> {
             } else {
                 last_of.get(process).copied().unwrap_or(last_of_all)
             };
-            for event in ring.events.iter_mut().filter(|e| e.flags & FLAG_OPEN != 0) {
+            let open = ring.extras.iter_mut().map(|(event, _)| event);
+            for event in open.filter(|e| e.flags & FLAG_OPEN != 0) {
                 event.end_ns = last.max(event.start_ns);
                 if event.kind == EventKind::Lost {
                     event.flags &= !FLAG_OPEN;
@@ -208,7 +304,7 @@ impl<'a> Assembly<'a> {
             .zip(processes)
             .filter_map(|(recorder, process)| {
                 let pair = process.end_pair()?;
-                let context = self.rows.recorders.get(recorder as usize)?;
+                let context = self.engine.recorders.get(recorder as usize)?;
                 Some((recorder, context.clock.mono_ns(pair.mono_ns)))
             })
             .collect()
@@ -219,7 +315,7 @@ impl<'a> Assembly<'a> {
         process.copied().unwrap_or(0) as usize
     }
 
-    fn collect_losses(&mut self, rings: &mut [(u32, RingEvents)]) {
+    fn collect_losses(&mut self) {
         let processes = self.runs.iter().flat_map(|run| &run.processes);
         for (recorder, process) in (0u32..).zip(processes) {
             let row = self.process_of(recorder);
@@ -228,13 +324,33 @@ impl<'a> Assembly<'a> {
                 row.losses.note("unknown_block", process.unknown_blocks);
             }
         }
-        for (recorder, ring) in rings {
+        for index in 0..self.engine.rings.len() {
+            let ring = &mut self.engine.rings[index];
             self.problems.append(&mut ring.problems);
-            let row = self.process_of(*recorder);
+            let (recorder, losses) = (ring.recorder, ring.losses.clone());
+            let row = self.process_of(recorder);
             if let Some(row) = self.rows.processes.get_mut(row) {
-                row.losses.add(&ring.losses);
+                row.losses.add(&losses);
             }
         }
+    }
+
+    /// What the records cover.
+    fn extent(&self) -> Extent {
+        let mut extent = Extent::default();
+        for ring in &self.engine.rings {
+            extent.records += ring.event_count;
+            extent.open_spans += ring.extras.iter().filter(|(e, _)| e.is_open()).count() as u64;
+        }
+        let extras = || self.engine.rings.iter().flat_map(|ring| &ring.extras);
+        let rings = self.engine.rings.iter();
+        extent.first_record_ns = rings.clone().filter_map(|ring| ring.first_ns).min();
+        extent.last_record_ns = rings.filter_map(|ring| ring.last_record_ns).max();
+        let starts = extras().map(|(event, _)| event.start_ns);
+        extent.first_ns = starts.chain(extent.first_record_ns).min();
+        let ends = extras().map(|(event, _)| event.end_ns);
+        extent.end_ns = ends.chain(extent.last_record_ns).max();
+        extent
     }
 
     /// Start of the run: of its first recorder or, should that be earlier, its first event.
@@ -246,19 +362,8 @@ impl<'a> Assembly<'a> {
         created.chain(first_event_ns).min().unwrap_or(0)
     }
 
-    /// Sorts and splits the rows, and gives lanes their ids.
-    fn make_lanes(&mut self, mut rows: Vec<Vec<Event>>) -> Vec<LaneEvents> {
-        let splits: Vec<lanes::Split> = rows
-            .par_iter_mut()
-            .map(|events| {
-                events.par_sort_unstable_by(Event::row_order);
-                if events.iter().any(|event| event.kind == EventKind::Lost) {
-                    lanes::clip_losses(events);
-                    events.par_sort_unstable_by(Event::row_order);
-                }
-                lanes::split(events)
-            })
-            .collect();
+    /// Gives lanes their names and ids, row by row.
+    fn make_lanes(&mut self, verdicts: &RowVerdicts, divided: &Divided) -> Vec<Lane> {
         let process_order = self.order_processes();
         let mut ids = Ids::default();
         self.assign_pids(&process_order, &mut ids);
@@ -269,26 +374,35 @@ impl<'a> Assembly<'a> {
         }
         row_order.sort_by_cached_key(|row| self.row_key(&place, *row));
         let tids = self.assign_tids(&row_order, &mut ids);
-        let mut lanes = Vec::new();
+        self.engine.lane_of_row = vec![0; self.rows.rows.len()];
+        let mut lanes: Vec<Lane> = Vec::new();
         for row in row_order {
-            let events = std::mem::take(&mut rows[row]);
-            self.lanes_of_row(row, tids[row], events, &splits[row], &mut ids, &mut lanes);
+            self.engine.lane_of_row[row] = lanes.len() as u32;
+            let single = [verdicts.depths[row]];
+            let divided = divided.rows.get(&(row as u32));
+            let depths = divided.map_or(&single[..], |row| &row.depths);
+            let first = lanes.len();
+            self.lanes_of_row(row, tids[row], depths, &mut ids, &mut lanes);
+            lanes[first].event_count = verdicts.event_counts[row];
+            let extra = divided.map_or(&[][..], |row| &row.counts[1..]);
+            for (at, count) in extra.iter().enumerate() {
+                lanes[first].event_count -= count;
+                lanes[first + 1 + at].event_count = *count;
+            }
         }
         lanes
     }
 
     fn lanes_of_row(
         &mut self,
-        row: usize,
+        row_index: usize,
         tid: u32,
-        events: Vec<Event>,
-        split: &lanes::Split,
+        depths: &[u32],
         ids: &mut Ids,
-        lanes: &mut Vec<LaneEvents>,
+        lanes: &mut Vec<Lane>,
     ) {
-        let row: &Row = &self.rows.rows[row];
-        let first = lanes.len();
-        for (at, depth) in split.depths.iter().enumerate() {
+        let row: &Row = &self.rows.rows[row_index];
+        for (at, depth) in depths.iter().enumerate() {
             let (name, tid) = match at {
                 0 => (row.name.clone(), tid),
                 extra => (format!("{} ({})", row.name, extra + 1), ids.made_up()),
@@ -298,26 +412,17 @@ impl<'a> Assembly<'a> {
                     "lane {name:?}: spans nest {depth} deep, viewers draw {MAX_DEPTH} at most"
                 ));
             }
-            lanes.push(LaneEvents {
-                lane: Lane {
-                    process: row.process,
-                    name,
-                    kind: row.kind,
-                    number: at as u32 + 1,
-                    pid: self.rows.processes[row.process as usize].trace_pid,
-                    tid,
-                    depth: *depth,
-                    events: 0..0,
-                },
-                events: Vec::new(),
+            self.engine.row_of_lane.push(row_index as u32);
+            lanes.push(Lane {
+                process: row.process,
+                name,
+                kind: row.kind,
+                number: at as u32 + 1,
+                pid: self.rows.processes[row.process as usize].trace_pid,
+                tid,
+                depth: *depth,
+                event_count: 0,
             });
-        }
-        if split.depths.len() == 1 {
-            lanes[first].events = events;
-            return;
-        }
-        for (event, lane) in events.into_iter().zip(&split.lane_of) {
-            lanes[first + *lane as usize].events.push(event);
         }
     }
 
@@ -376,29 +481,87 @@ impl<'a> Assembly<'a> {
         tids
     }
 
-    /// Filters the lanes; true when something was filtered away.
-    fn apply_filter(&mut self, compiled: &Compiled<'_>, lanes: &mut Vec<LaneEvents>) -> bool {
-        let pids = self.rows.processes.iter().map(|process| process.pid);
-        let tids = lanes.iter().map(|lane| lane.lane.tid);
-        self.warnings.extend(compiled.warn_of_ids(pids, tids));
-        let count = |lanes: &[LaneEvents]| lanes.iter().map(|l| l.events.len()).sum::<usize>();
-        let before = count(lanes);
-        let processes = &self.rows.processes;
-        lanes.par_iter_mut().for_each(|lane| {
-            let pid = processes[lane.lane.process as usize].pid;
-            if compiled.keeps_lane(pid, lane.lane.tid) {
-                compiled.apply(&mut lane.events);
-            } else {
-                lane.events.clear();
+    fn used_sites(&self) -> Vec<bool> {
+        let mut used = vec![false; self.rows.sites.len()];
+        for ring in &self.engine.rings {
+            for (used, of_ring) in used.iter_mut().zip(&ring.used_sites) {
+                *used |= of_ring;
             }
-        });
-        let after = count(lanes);
-        if before > 0 && after == 0 {
-            self.warnings.push("the filter leaves no event".to_owned());
+            let extra = ring.extras.iter().map(|(event, _)| event.site);
+            for site in extra.chain(ring.unknown_sites.iter().copied()) {
+                if let Some(used) = used.get_mut(site as usize) {
+                    *used = true;
+                }
+            }
+        }
+        used
+    }
+
+    fn warn_of_ids(&mut self, compiled: &Compiled, lanes: &[Lane]) {
+        let pids = self.rows.processes.iter().map(|process| process.pid);
+        let tids = lanes.iter().map(|lane| lane.tid);
+        self.warnings.extend(compiled.warn_of_ids(pids, tids));
+    }
+
+    fn join_arrows(&mut self, compiled: &Compiled) {
+        let links: Vec<_> = (self.engine.rings.iter_mut())
+            .map(|ring| std::mem::take(&mut ring.links))
+            .collect();
+        let host_of = |row: u32| {
+            let process = self.rows.rows[row as usize].process;
+            self.rows.processes[process as usize].host_row
+        };
+        let ends = arrows::join(&links, host_of, |link| compiled.start_of(link));
+        for (ring, ends) in self.engine.rings.iter_mut().zip(ends) {
+            ring.arrow_ends = ends;
+        }
+    }
+
+    /// Filters the lanes; how many events are left.
+    fn apply_filter(
+        &mut self,
+        compiled: Compiled,
+        lanes: &mut Vec<Lane>,
+        cuts: &[i64],
+    ) -> Result<u64, Error> {
+        let processes = &self.rows.processes;
+        let keeps =
+            |lane: &Lane| compiled.keeps_lane(processes[lane.process as usize].pid, lane.tid);
+        let keeps_lane: Vec<bool> = lanes.iter().map(keeps).collect();
+        self.rank(lanes);
+        let left = survey::survey(&self.engine, cuts, &compiled, &keeps_lane);
+        let mut left = left.map_err(Error::spill)?;
+        for (lane, count) in lanes.iter_mut().zip(&left.event_counts) {
+            lane.event_count = *count;
         }
         // A lane that was made for overlapping spans has no reason left without them.
-        lanes.retain(|lane| lane.lane.number == 1 || !lane.events.is_empty());
-        after < before
+        let mut lane_left = Vec::with_capacity(lanes.len());
+        let mut count = 0;
+        for lane in lanes.iter() {
+            lane_left.push(count);
+            count += u32::from(lane.number == 1 || lane.event_count > 0);
+        }
+        lanes.retain(|lane| lane.number == 1 || lane.event_count > 0);
+        for clipped in &mut left.clipped {
+            clipped.event.lane = lane_left[clipped.event.lane as usize];
+        }
+        self.engine.filter = Some(LaneFilter {
+            compiled,
+            keeps_lane,
+            lane_left,
+            clipped: left.clipped,
+        });
+        Ok(left.event_counts.iter().sum())
+    }
+
+    /// Notes the order of lanes by process and thread id.
+    fn rank(&mut self, lanes: &[Lane]) {
+        let mut order: Vec<usize> = (0..lanes.len()).collect();
+        order.sort_by_key(|at| (lanes[*at].pid, lanes[*at].tid));
+        self.engine.lane_ranks = vec![0; lanes.len()];
+        for (rank, lane) in (0..).zip(order) {
+            self.engine.lane_ranks[lane] = rank;
+        }
     }
 
     fn warn_of_the_unplaced(&mut self) {
@@ -413,7 +576,7 @@ impl<'a> Assembly<'a> {
             ));
         }
         let mut unknown_clocks = 0;
-        for recorder in &self.rows.recorders {
+        for recorder in &self.engine.recorders {
             unknown_clocks += !recorder.clock.is_known as u64;
         }
         if unknown_clocks > 0 {
@@ -425,7 +588,7 @@ impl<'a> Assembly<'a> {
 
     fn uncertainty(&self, start_ns: i64, end_ns: i64) -> Option<u64> {
         let mut worst = 0;
-        for recorder in &self.rows.recorders {
+        for recorder in &self.engine.recorders {
             if !recorder.clock.is_known {
                 return None;
             }
@@ -446,56 +609,4 @@ impl<'a> Assembly<'a> {
         names.dedup();
         names
     }
-}
-
-fn take_sources(rings: &mut [(u32, RingEvents)]) -> Vec<Source> {
-    rings
-        .iter_mut()
-        .map(|(recorder, ring)| Source {
-            recorder: *recorder,
-            present: ring.present,
-            reserved: ring.reserved,
-            losses: std::mem::take(&mut ring.losses),
-            last_ns: ring.last_ns,
-            arena: std::mem::take(&mut ring.arena),
-        })
-        .collect()
-}
-
-fn divide_by_row(rings: Vec<(u32, RingEvents)>, row_count: usize) -> Vec<Vec<Event>> {
-    let mut rows: Vec<Vec<Event>> = vec![Vec::new(); row_count];
-    for (_, ring) in rings {
-        for event in ring.events {
-            if let Some(row) = rows.get_mut(event.lane as usize) {
-                row.push(event);
-            }
-        }
-    }
-    rows
-}
-
-fn used_sites(rows: &[Vec<Event>], site_count: usize) -> Vec<bool> {
-    let mut used = vec![false; site_count];
-    for event in rows.iter().flatten() {
-        if let Some(used) = used.get_mut(event.site as usize) {
-            *used = true;
-        }
-    }
-    used
-}
-
-fn join(lanes: Vec<LaneEvents>) -> (Vec<Lane>, Vec<Event>) {
-    let total = lanes.iter().map(|lane| lane.events.len()).sum();
-    let mut all = Vec::with_capacity(total);
-    let mut joined = Vec::with_capacity(lanes.len());
-    for (index, mut lane) in (0u32..).zip(lanes) {
-        let start = all.len();
-        all.extend(lane.events.into_iter().map(|event| Event {
-            lane: index,
-            ..event
-        }));
-        lane.lane.events = start..all.len();
-        joined.push(lane.lane);
-    }
-    (joined, all)
 }

@@ -11,7 +11,7 @@ use crate::format::{Format, Slice};
 use crate::json::{put_i64, put_str, put_tree, put_u64, put_us, put_value};
 use crate::lanes::Lane;
 use crate::timeline::{TimeBase, Timeline};
-use crate::trace::{self, Order};
+use crate::trace::{self, Order, Output};
 
 /// Writes the trace of `timeline` as Chrome trace JSON; see [`trace::write`].
 ///
@@ -22,9 +22,10 @@ pub fn write(
     timeline: &Timeline,
     order: Order,
     out: &mut (dyn Write + Send),
-    progress: &dyn Fn(u64),
+    progress: &(dyn Fn(u64) + Sync),
 ) -> io::Result<u64> {
-    trace::write(timeline, &Chrome::new(timeline), order, out, progress)
+    let format = Chrome::new(timeline);
+    trace::write(timeline, &format, order, Output::Stream(out), progress)
 }
 
 /// Chrome trace JSON of a time line. What is the same for all events of a site or lane is made once.
@@ -307,7 +308,7 @@ fn metadata(timeline: &Timeline) -> serde_json::Value {
         "start_epoch_ns": timeline.start_epoch_ns,
         "start_monotonic_ns": timeline.start_ns,
         "end_monotonic_ns": timeline.end_ns,
-        "events": timeline.events.len(),
+        "events": timeline.event_count,
         "losses": timeline.losses,
         "processes": processes,
         "filter": filter_metadata(timeline),

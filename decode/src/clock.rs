@@ -17,6 +17,9 @@ const MIN_PAIR_DISTANCE_NS: i64 = 100_000_000;
 /// Ticks a second when nothing states them and one pair tells no slope.
 const FALLBACK_HZ: u64 = 1_000_000_000;
 
+/// Pairs further apart (for centuries) are interpolated in wider integers.
+const MAX_RUN_TICKS: u64 = 1 << 62;
+
 /// A moment on a counter and on CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
@@ -26,6 +29,16 @@ pub struct Pair {
     pub mono_ns: i64,
     /// Half of the bracket the pair was taken in, ns.
     pub uncertainty_ns: u32,
+}
+
+impl Pair {
+    fn zero() -> Pair {
+        Pair {
+            ticks: 0,
+            mono_ns: 0,
+            uncertainty_ns: 0,
+        }
+    }
 }
 
 impl From<&ClockPair> for Pair {
@@ -68,7 +81,7 @@ impl Line {
 
     fn to_ns(self, ticks: u64) -> i64 {
         let distance = ticks.wrapping_sub(self.ticks);
-        if ticks >= self.ticks && distance >> self.shift == 0 {
+        if ticks >= self.ticks && distance >> self.shift == 0 && self.run_ticks < MAX_RUN_TICKS {
             self.mono_ns.saturating_add(self.forward(distance))
         } else {
             self.to_ns_slow(ticks)
@@ -76,17 +89,18 @@ impl Line {
     }
 
     /// `round_half_up(distance * rise / run)` for `distance < 2^shift`: the multiplier is less than one below the
-    /// true factor times 2^shift, so its product is at most one too small, and the remainder says which.
+    /// true factor times 2^shift, so its product is at most one too small, and the remainder says which. The
+    /// remainder is less than twice the run, which is less than 2^63: 64 bits hold it, whatever the products are.
+    #[inline]
     fn forward(self, distance: u64) -> i64 {
-        let mut quotient = (distance as u128 * self.multiplier as u128) >> self.shift;
-        let run = self.run_ticks as u128;
-        let mut rest = distance as u128 * self.rise_ns as u128 - quotient * run;
-        if rest >= run {
-            quotient += 1;
-            rest -= run;
-        }
-        quotient += (rest * 2 >= run) as u128;
-        i64::try_from(quotient).unwrap_or(i64::MAX)
+        let quotient = ((distance as u128 * self.multiplier as u128) >> self.shift) as u64;
+        let product = quotient.wrapping_mul(self.run_ticks);
+        let rest = distance.wrapping_mul(self.rise_ns).wrapping_sub(product);
+        let is_short = rest >= self.run_ticks;
+        let rest = rest - if is_short { self.run_ticks } else { 0 };
+        let rounds_up = rest >= self.run_ticks - rest;
+        let ns = quotient + u64::from(is_short) + u64::from(rounds_up);
+        i64::try_from(ns).unwrap_or(i64::MAX)
     }
 
     #[cold]
@@ -191,6 +205,102 @@ impl Conversion {
         let slope_error_ns = first.uncertainty_ns as u128 + last.uncertainty_ns as u128;
         let extra = slope_error_ns * beyond_ns as u128 / span_ns as u128;
         Some(worst.saturating_add(u64::try_from(extra).unwrap_or(u64::MAX)))
+    }
+}
+
+/// The line that serves some ticks, and which ticks those are.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    line: Line,
+    /// Ticks from the line's own on for which [`Line::forward`] serves; 0 for none.
+    len_ticks: u64,
+}
+
+impl Conversion {
+    /// The line for `ticks`, with its reach.
+    fn reach(&self, ticks: u64) -> Reach {
+        let identity = Line::new(Pair::zero(), 1, 1);
+        let nothing = Reach {
+            line: identity,
+            len_ticks: 0,
+        };
+        if self.lines.is_empty() {
+            return Reach {
+                line: identity,
+                len_ticks: 1 << identity.shift,
+            };
+        }
+        let after = self.lines.partition_point(|line| line.ticks <= ticks);
+        let Some(line) = after.checked_sub(1).and_then(|at| self.lines.get(at)) else {
+            return nothing;
+        };
+        if line.run_ticks >= MAX_RUN_TICKS {
+            return nothing;
+        }
+        let next = self.lines.get(after).map_or(u64::MAX, |next| next.ticks);
+        Reach {
+            line: *line,
+            len_ticks: (next - line.ticks).min(1 << line.shift),
+        }
+    }
+
+    /// The first tick whose moment is not before `ns`; the last one there is when there is none.
+    pub(crate) fn first_tick_at(&self, ns: i64) -> u64 {
+        let Some(first) = self.lines.first() else {
+            return u64::try_from(ns).unwrap_or(0);
+        };
+        let after = self.lines.partition_point(|line| line.mono_ns <= ns);
+        let line = after.checked_sub(1).and_then(|at| self.lines.get(at));
+        let line = line.unwrap_or(first);
+        // Rounding moves a tick by one nanosecond at the most: the answer lies near the line's own.
+        let rise_ns = i128::from(line.rise_ns.max(1));
+        let ns_from_line = i128::from(ns) - i128::from(line.mono_ns);
+        let guess = i128::from(line.ticks) + ns_from_line * i128::from(line.run_ticks) / rise_ns;
+        let slack = 2 + 2 * i128::from(line.run_ticks) / rise_ns;
+        let clamp = |ticks: i128| ticks.clamp(0, i128::from(u64::MAX)) as u64;
+        let (mut low, mut high) = (clamp(guess - slack), clamp(guess + slack));
+        if self.to_ns(low) >= ns {
+            low = 0;
+        }
+        if self.to_ns(high) < ns {
+            high = u64::MAX;
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.to_ns(middle) >= ns {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
+    }
+}
+
+/// Converts ticks that lie near each other: remembers the line that served last.
+#[derive(Clone, Debug)]
+pub(crate) struct TickCursor<'a> {
+    clock: &'a ProcessClock,
+    reach: Reach,
+}
+
+impl TickCursor<'_> {
+    /// As [`ProcessClock::ticks`].
+    #[inline]
+    pub(crate) fn ns(&mut self, ticks: u64) -> i64 {
+        let distance = ticks.wrapping_sub(self.reach.line.ticks);
+        if distance < self.reach.len_ticks {
+            let line = self.reach.line;
+            return (line.mono_ns.saturating_add(line.forward(distance)))
+                .saturating_add(self.clock.shift_ns);
+        }
+        self.find(ticks)
+    }
+
+    #[cold]
+    fn find(&mut self, ticks: u64) -> i64 {
+        self.reach = self.clock.conversion.reach(ticks);
+        self.clock.ticks(ticks)
     }
 }
 
@@ -309,6 +419,19 @@ pub(crate) struct ProcessClock {
 }
 
 impl ProcessClock {
+    pub(crate) fn cursor(&self) -> TickCursor<'_> {
+        TickCursor {
+            clock: self,
+            reach: self.conversion.reach(0),
+        }
+    }
+
+    /// The first tick whose moment is not before `ns`.
+    pub(crate) fn first_tick_at(&self, ns: i64) -> u64 {
+        self.conversion
+            .first_tick_at(ns.saturating_sub(self.shift_ns))
+    }
+
     #[inline]
     pub(crate) fn ticks(&self, ticks: u64) -> i64 {
         self.conversion.to_ns(ticks).saturating_add(self.shift_ns)

@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Pattern(globset::Error),
     /// The threads asked for could not be started.
     Threads(rayon::ThreadPoolBuildError),
+    /// The temporary file could not be made, written or read.
+    TemporaryFile(io::Error),
 }
 
 impl Error {
@@ -58,6 +60,10 @@ impl Error {
 
     pub(crate) fn io(path: &Path, error: io::Error) -> Error {
         Error::at(path, ErrorKind::Io(error))
+    }
+
+    pub(crate) fn spill(error: io::Error) -> Error {
+        Error::without_place(ErrorKind::TemporaryFile(error))
     }
 
     pub(crate) fn without_place(kind: ErrorKind) -> Error {
@@ -97,6 +103,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::Pattern(error) => write!(f, "filter: {error}"),
             ErrorKind::Threads(error) => write!(f, "decoder threads: {error}"),
+            ErrorKind::TemporaryFile(error) => write!(f, "temporary file: {error}"),
         }
     }
 }
@@ -107,6 +114,7 @@ impl std::error::Error for Error {
             ErrorKind::Io(error) => Some(error),
             ErrorKind::Pattern(error) => Some(error),
             ErrorKind::Threads(error) => Some(error),
+            ErrorKind::TemporaryFile(error) => Some(error),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::arrows::Link;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind, FLAG_CLIPPED};
 use crate::process::Site;
@@ -133,8 +134,8 @@ impl Bounds {
 }
 
 /// A filter made ready for one run.
-pub(crate) struct Compiled<'a> {
-    filter: &'a Filter,
+pub(crate) struct Compiled {
+    filter: Filter,
     site_passes: Vec<bool>,
     from_ns: i64,
     to_ns: i64,
@@ -146,15 +147,15 @@ struct NamePattern {
     glob: GlobMatcher,
 }
 
-impl<'a> Compiled<'a> {
+impl Compiled {
     /// `used`: which of the sites have events, for the warnings about patterns that match none of them.
     pub(crate) fn new(
-        filter: &'a Filter,
+        filter: &Filter,
         sites: &[Site],
         used: &[bool],
         bounds: Bounds,
         warnings: &mut Vec<String>,
-    ) -> Result<Compiled<'a>, Error> {
+    ) -> Result<Compiled, Error> {
         let patterns = filter
             .names
             .iter()
@@ -180,7 +181,7 @@ impl<'a> Compiled<'a> {
                     .is_none_or(|mask| mask & site.level as u64 != 0)
         };
         Ok(Compiled {
-            filter,
+            filter: filter.clone(),
             site_passes: sites.iter().map(passes).collect(),
             from_ns: filter.from.map_or(i64::MIN, |bound| bounds.ns(bound)),
             to_ns: filter.to.map_or(i64::MAX, |bound| bounds.ns(bound)),
@@ -205,22 +206,47 @@ impl<'a> Compiled<'a> {
         pids: impl Iterator<Item = u32>,
         tids: impl Iterator<Item = u32>,
     ) -> Vec<String> {
-        let (pids, tids): (Vec<u32>, Vec<u32>) = (pids.collect(), tids.collect());
-        let unknown = |option: &'static str, wanted: &'a [u32], have: Vec<u32>| {
-            let missing = wanted.iter().filter(move |id| !have.contains(id));
-            missing.map(move |id| format!("{option} {id} matches nothing"))
+        let unknown = |option: &str, wanted: &[u32], have: Vec<u32>| -> Vec<String> {
+            let missing = wanted.iter().filter(|id| !have.contains(id));
+            missing
+                .map(|id| format!("{option} {id} matches nothing"))
+                .collect()
         };
-        unknown("--pid", &self.filter.pids, pids)
-            .chain(unknown("--tid", &self.filter.tids, tids))
-            .collect()
+        let mut warnings = unknown("--pid", &self.filter.pids, pids.collect());
+        warnings.extend(unknown("--tid", &self.filter.tids, tids.collect()));
+        warnings
     }
 
-    /// Keeps what passes; spans that a bound cuts are clipped and marked.
-    pub(crate) fn apply(&self, events: &mut Vec<Event>) {
-        events.retain_mut(|event| self.keep(event));
+    /// True when nothing is left out.
+    pub(crate) fn keeps_all(&self) -> bool {
+        let filter = &self.filter;
+        filter.pids.is_empty()
+            && filter.tids.is_empty()
+            && filter.min_duration_ns == 0
+            && filter.from.is_none()
+            && filter.to.is_none()
+            && self.site_passes.iter().all(|passes| *passes)
     }
 
-    fn keep(&self, event: &mut Event) -> bool {
+    /// Where a link's event begins, if it is kept.
+    pub(crate) fn start_of(&self, link: &Link) -> Option<i64> {
+        let mut event = Event {
+            start_ns: link.start_ns,
+            end_ns: link.end_ns,
+            site: link.site,
+            kind: EventKind::Launch,
+            ..Event::BLANK
+        };
+        self.keep(&mut event).then_some(event.start_ns)
+    }
+
+    /// Start of the time that is kept, CLOCK_MONOTONIC in ns.
+    pub(crate) fn first_ns(&self) -> i64 {
+        self.from_ns
+    }
+
+    /// True when an event passes; a span that a bound cuts is clipped and marked.
+    pub(crate) fn keep(&self, event: &mut Event) -> bool {
         // Losses stay visible whatever names are asked for.
         let passes = event.kind == EventKind::Lost
             || (self

@@ -4,7 +4,7 @@
 //! any order, so a format keeps no state from one to the next: what is to be written once (names, interned strings)
 //! belongs into the head, whose tables ([`Timeline::lanes`], the sites, the keys) are complete before the first slice.
 
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::timeline::Timeline;
 
 /// A format that traces are written in.
@@ -30,6 +30,15 @@ pub struct Slice<'a> {
 }
 
 impl<'a> Slice<'a> {
+    /// Events but the arrows between launches and their executions.
+    pub(crate) fn record_count(&self) -> u64 {
+        let records = self
+            .events
+            .iter()
+            .filter(|e| e.kind < EventKind::ArrowStart);
+        records.count() as u64
+    }
+
     /// Payload bytes of one of the events: values of the site's arguments, then late ones.
     pub(crate) fn payload(&self, event: &Event) -> &'a [u8] {
         let start = event.payload_at as usize;

@@ -1,7 +1,7 @@
 //! Sequences that nobody has: how many records they were, why they are missing, and where to draw that.
 
 use crate::losses::Losses;
-use crate::source::Extent;
+use crate::ring::source::Extent;
 
 /// Why records are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ impl LostCause {
 pub(crate) struct Hole {
     pub first: u64,
     pub end: u64,
+    /// Missing sequences elsewhere that count as a part of it.
+    pub further_slots: u64,
     /// Row of the thread that owns what follows.
     pub row: u32,
     /// End of the last record before, or the owner's start, where either is known.
@@ -45,7 +47,7 @@ pub(crate) struct Gap {
 
 impl Gap {
     fn slots(&self) -> u64 {
-        self.hole.end - self.hole.first
+        self.hole.end - self.hole.first + self.hole.further_slots
     }
 }
 
@@ -116,7 +118,16 @@ fn split_by_cause(holes: Vec<Hole>, extent: Option<Extent>) -> Vec<Gap> {
         ];
         let parts = parts.into_iter().filter(|(_, first, end)| first < end);
         gaps.extend(parts.map(|(cause, first, end)| Gap {
-            hole: Hole { first, end, ..hole },
+            hole: Hole {
+                first,
+                end,
+                further_slots: if end == hole.end {
+                    hole.further_slots
+                } else {
+                    0
+                },
+                ..hole
+            },
             cause,
             records: 0,
         }));
@@ -148,6 +159,7 @@ mod tests {
         Hole {
             first,
             end,
+            further_slots: 0,
             row: 0,
             from_ns: None,
             to_ns: None,

@@ -2,18 +2,21 @@
 //! last records before the end.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::PathBuf;
 
 use ringscope_ringbuf::layout::RECORD_LEN;
 use serde::Serialize;
 
 use crate::args;
+use crate::engine::row_order;
 use crate::error::Error;
-use crate::event::{Event, EventKind};
+use crate::event::Event;
 use crate::json;
 use crate::process::{Drops, Liveness, Process, Ring, RingFailure};
+use crate::ring::gather::Gatherer;
 use crate::run::{Limits, OffProcess, Run};
-use crate::stats::percentile;
+use crate::stats;
 use crate::timeline::{Options, Source, Timeline};
 
 /// A run, or several, as they stand.
@@ -136,11 +139,9 @@ pub struct LastRecord {
 /// As [`Timeline::build`].
 pub fn report(runs: &[Run], last: usize) -> Result<Report, Error> {
     let timeline = Timeline::build(runs, &Options::default())?;
-    let by_source = events_by_source(&timeline);
-    let usual = usual_durations(&timeline);
+    let usual = usual_durations(&timeline).map_err(Error::spill)?;
     let looker = Looker {
         timeline: &timeline,
-        by_source,
         usual,
         last,
     };
@@ -177,8 +178,7 @@ pub fn report_files(files: &[PathBuf], last: usize) -> Result<Report, Error> {
 
 struct Looker<'a> {
     timeline: &'a Timeline,
-    by_source: Vec<Vec<&'a Event>>,
-    usual: HashMap<&'a str, u64>,
+    usual: HashMap<String, u64>,
     last: usize,
 }
 
@@ -188,8 +188,7 @@ impl Looker<'_> {
         let rings: Vec<RingReport> = sources
             .filter_map(|(index, ring)| {
                 let source = self.timeline.sources.get(index)?;
-                let events = self.by_source.get(index)?;
-                Some(self.ring(process, ring, source, events))
+                Some(self.ring(process, ring, source, index as u32))
             })
             .collect();
         ProcessReport {
@@ -208,13 +207,7 @@ impl Looker<'_> {
         }
     }
 
-    fn ring(
-        &self,
-        process: &Process,
-        ring: &Ring,
-        source: &Source,
-        events: &[&Event],
-    ) -> RingReport {
+    fn ring(&self, process: &Process, ring: &Ring, source: &Source, index: u32) -> RingReport {
         let header = ring.file.as_ref().map(|(_, header)| header);
         let owner = process
             .tables
@@ -234,24 +227,26 @@ impl Looker<'_> {
             overwritten: source.losses.overwritten,
             torn: source.losses.torn,
             damaged: source.losses.damaged,
-            open_spans: self.open_spans(events),
-            last_records: self.last_records(events),
+            open_spans: self.open_spans(index),
+            last_records: self.last_records(index),
             last_sign_of_life_ns: source.last_ns.map(relative),
         }
     }
 
-    fn open_spans(&self, events: &[&Event]) -> Vec<OpenSpan> {
-        let mut open: Vec<&Event> = events.iter().copied().filter(|e| e.is_open()).collect();
-        open.sort_by(|a, b| a.row_order(b));
+    fn open_spans(&self, index: u32) -> Vec<OpenSpan> {
+        let ring = self.timeline.engine.ring(index).ring;
+        let open = ring.extras.iter().filter(|(event, _)| event.is_open());
+        let mut open: Vec<_> = open.collect();
+        open.sort_by(|(a, _), (b, _)| a.start_ns.cmp(&b.start_ns).then_with(|| row_order(a, b)));
         let mut depths: HashMap<u32, u32> = HashMap::new();
         open.into_iter()
-            .map(|event| {
+            .map(|(event, payload)| {
                 let depth = depths.entry(event.lane).or_default();
                 *depth += 1;
                 OpenSpan {
                     name: self.timeline.name(event).to_owned(),
                     category: self.timeline.category(event).to_owned(),
-                    args: self.args(event),
+                    args: self.args(event, payload),
                     start_ns: event.start_ns.saturating_sub(self.timeline.start_ns),
                     open_for_ns: event.duration_ns(),
                     usual_p99_ns: self.usual.get(self.timeline.name(event)).copied(),
@@ -261,32 +256,26 @@ impl Looker<'_> {
             .collect()
     }
 
-    fn last_records(&self, events: &[&Event]) -> Vec<LastRecord> {
-        let is_record = |event: &&&Event| !event.is_open() && event.kind != EventKind::Lost;
-        let mut records: Vec<&Event> = events.iter().filter(is_record).copied().collect();
-        records.sort_by_key(|event| event.sequence);
-        let skipped = records.len().saturating_sub(self.last);
+    fn last_records(&self, index: u32) -> Vec<LastRecord> {
+        let mut gatherer = Gatherer::default();
+        gatherer.add_last(self.timeline.engine.ring(index), self.last);
+        let slice = gatherer.slice(self.timeline);
+        let skipped = slice.events.len().saturating_sub(self.last);
+        let records = slice.events.iter().skip(skipped);
         records
-            .into_iter()
-            .skip(skipped)
             .map(|event| LastRecord {
                 name: self.timeline.name(event).to_owned(),
                 kind: event.kind.as_str(),
                 start_ns: event.start_ns.saturating_sub(self.timeline.start_ns),
                 duration_ns: event.duration_ns(),
-                args: self.args(event),
+                args: self.args(event, slice.payload(event)),
             })
             .collect()
     }
 
-    fn args(&self, event: &Event) -> serde_json::Map<String, serde_json::Value> {
+    fn args(&self, event: &Event, payload: &[u8]) -> serde_json::Map<String, serde_json::Value> {
         let mut args = Vec::new();
-        args::of_event(
-            self.timeline,
-            event,
-            self.timeline.payload(event),
-            &mut args,
-        );
+        args::of_event(self.timeline, event, payload, &mut args);
         args.retain(|(key, _)| !key.starts_with("ringscope."));
         args.into_iter()
             .map(|(key, value)| {
@@ -305,30 +294,11 @@ fn drops_by_name(drops: &Drops) -> BTreeMap<&'static str, u64> {
     drops.iter().map(|(cause, n)| (cause.name(), n)).collect()
 }
 
-fn events_by_source(timeline: &Timeline) -> Vec<Vec<&Event>> {
-    let mut by_source: Vec<Vec<&Event>> = vec![Vec::new(); timeline.sources.len()];
-    for event in &timeline.events {
-        if let Some(events) = by_source.get_mut(event.source as usize) {
-            events.push(event);
-        }
+/// 99th percentile of the ended spans of each name; looked for only where a span stands open.
+fn usual_durations(timeline: &Timeline) -> io::Result<HashMap<String, u64>> {
+    if timeline.extent.open_spans == 0 {
+        return Ok(HashMap::new());
     }
-    by_source
-}
-
-/// 99th percentile of the ended spans of each name.
-fn usual_durations(timeline: &Timeline) -> HashMap<&str, u64> {
-    let mut durations: HashMap<&str, Vec<u64>> = HashMap::new();
-    for event in &timeline.events {
-        if event.kind.is_interval() && event.kind != EventKind::Lost && !event.is_open() {
-            let of_name = durations.entry(timeline.name(event)).or_default();
-            of_name.push(event.duration_ns());
-        }
-    }
-    durations
-        .into_iter()
-        .map(|(name, mut durations)| {
-            durations.sort_unstable();
-            (name, percentile(&durations, 99))
-        })
-        .collect()
+    let rows = stats::table(timeline, &stats::Options::default())?;
+    Ok(rows.into_iter().map(|row| (row.key, row.p99_ns)).collect())
 }

@@ -1,6 +1,5 @@
 //! Lanes: a row whose spans overlap is split, so that on every lane they nest or are disjoint.
 
-use crate::event::{Event, EventKind};
 use crate::rows::RowKind;
 
 /// A line of the time line.
@@ -20,70 +19,91 @@ pub struct Lane {
     pub tid: u32,
     /// Deepest nesting of spans.
     pub depth: u32,
-    /// Its events in the time line's list.
-    pub(crate) events: std::ops::Range<usize>,
+    /// Its events.
+    pub event_count: u64,
 }
 
-/// Events of one row, divided.
-pub(crate) struct Split {
-    /// For each event the number of its lane, from 0.
-    pub lane_of: Vec<u32>,
+/// Importers draw no deeper nesting than this.
+pub(crate) const MAX_DEPTH: u32 = 512;
+
+/// Lanes looked at together.
+const GROUP: usize = 32;
+
+/// Divides the intervals of a row, which come in row order, among as few lanes as come out when each goes to the
+/// first lane that takes it: one where it lies inside the innermost open span, or where none is open.
+#[derive(Debug, Default)]
+pub(crate) struct Splitter {
+    /// Ends of the spans that are open on each lane, innermost last.
+    open_ends: Vec<Vec<i64>>,
+    /// The innermost end of each lane; the least possible when none is open.
+    innermost: Vec<i64>,
+    /// Least and largest of the innermost ends of each group.
+    groups: Vec<(i64, i64)>,
     /// Deepest nesting on each lane.
     pub depths: Vec<u32>,
+    /// Intervals on each lane.
+    pub counts: Vec<u64>,
 }
 
-/// Divides the events of a row, which stand in row order, among as few lanes as come out when each span goes to the
-/// first lane that takes it: one where it lies inside the innermost open span, or where none is open. Moments stay
-/// on the first lane.
-pub(crate) fn split(events: &[Event]) -> Split {
-    let mut open_ends: Vec<Vec<i64>> = vec![Vec::new()];
-    let mut split = Split {
-        lane_of: Vec::with_capacity(events.len()),
-        depths: vec![0],
-    };
-    for event in events {
-        if !event.kind.is_interval() {
-            split.lane_of.push(0);
-            continue;
-        }
-        let takes = |ends: &mut Vec<i64>| {
-            while ends.last().is_some_and(|end| *end <= event.start_ns) {
-                ends.pop();
+impl Splitter {
+    /// The number of the lane, from 0, that the next interval goes to.
+    pub(crate) fn place(&mut self, start_ns: i64, end_ns: i64) -> u32 {
+        let may_take = |ends: &(i64, i64)| ends.0 <= start_ns || ends.1 >= end_ns;
+        let mut group = 0;
+        let lane = loop {
+            let Some(next) = self.groups[group..].iter().position(may_take) else {
+                break self.add_lane();
+            };
+            group += next;
+            if let Some(lane) = self.find_in_group(group, start_ns, end_ns) {
+                break lane;
             }
-            ends.last().is_none_or(|end| event.end_ns <= *end)
+            self.sum_up(group);
+            group += 1;
         };
-        let lane = match open_ends.iter_mut().position(takes) {
-            Some(lane) => lane,
-            None => {
-                open_ends.push(Vec::new());
-                split.depths.push(0);
-                open_ends.len() - 1
-            }
-        };
-        open_ends[lane].push(event.end_ns);
-        split.depths[lane] = split.depths[lane].max(open_ends[lane].len() as u32);
-        split.lane_of.push(lane as u32);
+        self.open_ends[lane].push(end_ns);
+        self.innermost[lane] = end_ns;
+        self.counts[lane] += 1;
+        self.depths[lane] = self.depths[lane].max(self.open_ends[lane].len() as u32);
+        self.sum_up(lane / GROUP);
+        lane as u32
     }
-    split
-}
 
-/// Cuts each lost stretch of a row where the next span begins, so that it crosses none: `events` by start.
-pub(crate) fn clip_losses(events: &mut [Event]) {
-    let mut next_start = i64::MAX;
-    let mut at = events.len();
-    while at > 0 {
-        // All events that start at one moment, as what starts with a loss cuts it as well.
-        let moment = events[at - 1].start_ns;
-        let first = events[..at].partition_point(|event| event.start_ns < moment);
-        let group = &mut events[first..at];
-        let is_span = |e: &Event| e.kind.is_interval() && e.kind != EventKind::Lost;
-        if group.iter().any(is_span) {
-            next_start = moment;
+    fn find_in_group(&mut self, group: usize, start_ns: i64, end_ns: i64) -> Option<usize> {
+        let first = group * GROUP;
+        (first..self.innermost.len().min(first + GROUP)).find(|lane| {
+            let innermost = &mut self.innermost[*lane];
+            if *innermost <= start_ns {
+                let ends = &mut self.open_ends[*lane];
+                while ends.last().is_some_and(|end| *end <= start_ns) {
+                    ends.pop();
+                }
+                *innermost = ends.last().copied().unwrap_or(i64::MIN);
+            }
+            *innermost == i64::MIN || *innermost >= end_ns
+        })
+    }
+
+    fn add_lane(&mut self) -> usize {
+        if self.innermost.len().is_multiple_of(GROUP) {
+            self.groups.push((i64::MIN, i64::MIN));
         }
-        for event in group.iter_mut().filter(|e| e.kind == EventKind::Lost) {
-            event.end_ns = event.end_ns.min(next_start).max(event.start_ns);
+        self.open_ends.push(Vec::new());
+        self.innermost.push(i64::MIN);
+        self.depths.push(0);
+        self.counts.push(0);
+        self.innermost.len() - 1
+    }
+
+    fn sum_up(&mut self, group: usize) {
+        let first = group * GROUP;
+        let end = self.innermost.len().min(first + GROUP);
+        let (mut least, mut largest) = (i64::MAX, i64::MIN);
+        for end_ns in &self.innermost[first..end] {
+            least = least.min(*end_ns);
+            largest = largest.max(*end_ns);
         }
-        at = first;
+        self.groups[group] = (least, largest);
     }
 }
 
@@ -92,15 +112,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::NO_SITE;
+    use crate::engine::row_order;
+    use crate::event::{Event, EventKind, NO_SITE};
 
     fn event(kind: EventKind, start_ns: i64, end_ns: i64, sequence: u64) -> Event {
         Event {
             start_ns,
             end_ns,
             word: 0,
-            payload_at: 0,
             sequence,
+            payload_at: 0,
             payload_len: 0,
             site: NO_SITE,
             lane: 0,
@@ -111,23 +132,58 @@ mod tests {
         }
     }
 
+    /// Events of one row, divided.
+    struct Split {
+        lane_of: Vec<u32>,
+        depths: Vec<u32>,
+    }
+
+    fn split(events: &[Event]) -> Split {
+        let mut splitter = Splitter::default();
+        let place = |event: &Event| splitter.place(event.start_ns, event.end_ns);
+        let lane_of = events.iter().map(place).collect();
+        Split {
+            lane_of,
+            depths: splitter.depths,
+        }
+    }
+
+    /// The same by trying lane after lane.
+    fn split_plainly(events: &[Event]) -> Vec<u32> {
+        let mut open: Vec<Vec<i64>> = Vec::new();
+        let place = |event: &Event| {
+            let takes = |ends: &mut Vec<i64>| {
+                ends.retain(|end| *end > event.start_ns);
+                ends.last().is_none_or(|end| event.end_ns <= *end)
+            };
+            let found = open.iter_mut().position(takes);
+            let lane = found.unwrap_or_else(|| {
+                open.push(Vec::new());
+                open.len() - 1
+            });
+            open[lane].push(event.end_ns);
+            lane as u32
+        };
+        events.iter().map(place).collect()
+    }
+
     fn spans(times: &[(i64, i64)]) -> Vec<Event> {
         let mut events: Vec<Event> = (0..)
             .zip(times)
             .map(|(sequence, (start, len))| event(EventKind::Span, *start, start + len, sequence))
             .collect();
-        events.sort_by(Event::row_order);
+        events.sort_by(|a, b| a.start_ns.cmp(&b.start_ns).then_with(|| row_order(a, b)));
         events
     }
 
     proptest! {
         #[test]
         fn on_every_lane_spans_nest_or_are_disjoint(
-            times in prop::collection::vec((0i64..60, 0i64..30), 0..60),
+            times in prop::collection::vec((0i64..60, 0i64..300), 0..160),
         ) {
             let events = spans(&times);
             let split = split(&events);
-            prop_assert_eq!(split.lane_of.len(), events.len());
+            prop_assert_eq!(&split.lane_of, &split_plainly(&events));
             for lane in 0..split.depths.len() as u32 {
                 let on_lane: Vec<&Event> = events
                     .iter()
@@ -143,27 +199,6 @@ mod tests {
                         prop_assert!(disjoint || nested, "{a:?} {b:?}");
                     }
                 }
-            }
-        }
-
-        #[test]
-        fn clipped_losses_cross_nothing(
-            times in prop::collection::vec((0i64..60, 0i64..30), 0..40),
-            losses in prop::collection::vec((0i64..60, 0i64..90), 1..4),
-        ) {
-            // Whatever started before a loss lasts longer or is over: true of records in sequence.
-            let mut events = spans(&times);
-            events.retain(|e| losses.iter().all(|(at, _)| e.start_ns >= *at || e.end_ns <= *at));
-            let lanes = split(&events).depths.len();
-            for (start, len) in &losses {
-                events.push(event(EventKind::Lost, *start, start + len, 0));
-            }
-            events.sort_by(Event::row_order);
-            clip_losses(&mut events);
-            events.sort_by(Event::row_order);
-            // Two losses may cross each other; alone they move no span.
-            if losses.len() == 1 {
-                prop_assert_eq!(split(&events).depths.len(), lanes);
             }
         }
     }

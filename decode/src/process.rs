@@ -7,7 +7,7 @@ use ringscope_ringbuf::block::{self, BadBlock, Block, ClockPair, LaneKind, PairS
 use ringscope_ringbuf::clock::ClockSource;
 use ringscope_ringbuf::file::{FileError, FileErrorKind, LockFile, ProcessFile, padded_text};
 use ringscope_ringbuf::layout::{
-    DropCause, END_CLEAN, LEVEL_ALL, ProcessHeader, ROLE_SUPERVISOR, RingHeader,
+    DropCause, END_CLEAN, LEVEL_ALL, ProcessHeader, RECORD_LEN, ROLE_SUPERVISOR, RingHeader,
 };
 use ringscope_ringbuf::payload::{ArgType, take_value};
 use ringscope_ringbuf::sys;
@@ -126,6 +126,19 @@ pub struct Ring {
     pub drain: Option<PathBuf>,
     /// Segments that the thread itself saved.
     pub spill: Option<PathBuf>,
+}
+
+impl Ring {
+    /// Records that its files can hold at most.
+    pub(crate) fn records_at_most(&self) -> u64 {
+        let ring = self.file.as_ref().map(|(path, _)| path);
+        let files = [ring, self.drain.as_ref(), self.spill.as_ref()];
+        let bytes = files.into_iter().flatten().filter_map(|path| {
+            let metadata = path.symlink_metadata().ok()?;
+            Some(metadata.len())
+        });
+        bytes.sum::<u64>() / RECORD_LEN as u64
+    }
 }
 
 /// The type and value of an argument that is the same in every record of its site.

@@ -2,9 +2,9 @@
 //! ids already turned into indexes of the time line.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use crate::clock::{Conversion, ProcessClock};
-use crate::process::Ring;
 
 /// The row of a lane number, and the clock of its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +40,43 @@ pub(crate) struct OwnerRow {
     pub row: u32,
 }
 
+/// Site ids from here on are looked up in a map: only damage makes them.
+const DENSE_SITES: u32 = 1 << 16;
+
+/// Indexes in the time line's sites, by site id.
+#[derive(Default)]
+pub(crate) struct SiteTable {
+    dense: Vec<Option<NonZeroU32>>,
+    sparse: HashMap<u32, u32>,
+}
+
+impl SiteTable {
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> Option<u32> {
+        match self.dense.get(id as usize) {
+            Some(index) => index.map(|index| index.get() - 1),
+            None => self.sparse.get(&id).copied(),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, id: u32, index: u32) {
+        if id >= DENSE_SITES {
+            self.sparse.insert(id, index);
+            return;
+        }
+        let at = id as usize;
+        if self.dense.len() <= at {
+            self.dense.resize(at + 1, None);
+        }
+        self.dense[at] = NonZeroU32::new(index + 1);
+    }
+}
+
 /// The context of one process file.
 pub(crate) struct Recorder {
     pub is_alive: bool,
     pub clock: ProcessClock,
-    /// Index in the time line's sites, and whether its records carry arguments.
-    pub sites: HashMap<u32, u32>,
+    pub sites: SiteTable,
     /// For each of the time line's sites: do its records carry arguments?
     pub first_site: u32,
     pub site_has_args: Vec<bool>,
@@ -59,12 +90,13 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn owners_of(&self, ring: &Ring) -> Vec<OwnerRow> {
-        self.owners.get(&ring.index).cloned().unwrap_or_default()
+    pub(crate) fn owners_of(&self, ring_index: u32) -> &[OwnerRow] {
+        self.owners.get(&ring_index).map_or(&[], Vec::as_slice)
     }
 
+    #[inline]
     pub(crate) fn site(&self, id: u32) -> Option<u32> {
-        self.sites.get(&id).copied()
+        self.sites.get(id)
     }
 
     pub(crate) fn has_args(&self, site: u32) -> bool {

@@ -10,7 +10,7 @@ use ringscope_ringbuf::block::LaneKind;
 use crate::clock::{Clocks, ProcessClock};
 use crate::losses::Losses;
 use crate::process::{ExitStatus, LaneGeneration, Liveness, Process, Ring, Site};
-use crate::recorder::{LaneRow, LaneUse, OwnerRow, Recorder};
+use crate::recorder::{LaneRow, LaneUse, OwnerRow, Recorder, SiteTable};
 use crate::run::Run;
 
 /// A process, or a device of one, as the time line shows it.
@@ -145,7 +145,7 @@ impl Builder<'_> {
             device_clocks: device_clocks.collect(),
             first_site: self.out.sites.len() as u32,
             site_has_args: Vec::new(),
-            sites: HashMap::new(),
+            sites: SiteTable::default(),
             owners,
             lanes,
             clock,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::assembly::Assembly;
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::event::{Event, EventKind};
 use crate::filter::Filter;
@@ -48,7 +49,33 @@ pub(crate) struct Source {
     pub losses: Losses,
     /// End of its last record or start of its last open span, ns.
     pub last_ns: Option<i64>,
-    pub arena: Vec<u8>,
+}
+
+/// What the records of a time line cover, whatever a filter leaves of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Records that are shown: open spans and what stands for losses do not count.
+    pub records: u64,
+    /// Spans that stood open.
+    pub open_spans: u64,
+    /// Start of the first record, CLOCK_MONOTONIC in ns; `None` without records.
+    pub first_record_ns: Option<i64>,
+    /// End of the last record, the same.
+    pub last_record_ns: Option<i64>,
+    /// Start of the first event.
+    pub(crate) first_ns: Option<i64>,
+    /// End of the last event.
+    pub(crate) end_ns: Option<i64>,
+}
+
+impl Extent {
+    /// Time from the first record to the last, ns.
+    pub fn span_ns(&self) -> u64 {
+        let (Some(first), Some(last)) = (self.first_record_ns, self.last_record_ns) else {
+            return 0;
+        };
+        last.saturating_sub(first).max(0) as u64
+    }
 }
 
 /// The events of one or more runs.
@@ -61,8 +88,10 @@ pub struct Timeline {
     pub processes: Vec<ProcessRow>,
     /// Lanes, by process.
     pub lanes: Vec<Lane>,
-    /// Events, lane by lane, each lane by start with parents before children.
-    pub events: Vec<Event>,
+    /// Events on the time line.
+    pub event_count: u64,
+    /// What the records cover.
+    pub extent: Extent,
     /// What is missing, of all processes.
     pub losses: Losses,
     /// CLOCK_MONOTONIC of the run's start, ns.
@@ -93,6 +122,9 @@ pub struct Timeline {
     pub(crate) is_filtered: bool,
     /// Threads of its own, where a number was asked for.
     pub(crate) pool: Option<Arc<rayon::ThreadPool>>,
+    /// The slices of the time line, in order of time.
+    pub(crate) cuts: Vec<i64>,
+    pub(crate) engine: Engine,
 }
 
 impl Timeline {
@@ -123,16 +155,6 @@ impl Timeline {
         Ok(timeline)
     }
 
-    /// Events on the time line.
-    pub fn record_count(&self) -> u64 {
-        self.events.len() as u64
-    }
-
-    /// The events of a lane.
-    pub fn events_of(&self, lane: &Lane) -> &[Event] {
-        self.events.get(lane.events.clone()).unwrap_or_default()
-    }
-
     /// Name of an event.
     pub fn name(&self, event: &Event) -> &str {
         match event.kind {
@@ -160,20 +182,11 @@ impl Timeline {
 
     /// True when a lane is to be shown: it has events, or nothing was filtered away.
     pub(crate) fn shows(&self, lane: &Lane) -> bool {
-        !lane.events.is_empty() || !self.is_filtered
+        lane.event_count > 0 || !self.is_filtered
     }
 
     pub(crate) fn site(&self, event: &Event) -> Option<&Site> {
         self.sites.get(event.site as usize)
-    }
-
-    pub(crate) fn payload(&self, event: &Event) -> &[u8] {
-        let Some(source) = self.sources.get(event.source as usize) else {
-            return &[];
-        };
-        let start = event.payload_at as usize;
-        let range = start..start.saturating_add(event.payload_len as usize);
-        source.arena.get(range).unwrap_or_default()
     }
 
     /// Key of a late argument.
@@ -181,6 +194,27 @@ impl Timeline {
         let source = self.sources.get(event.source as usize)?;
         let keys = self.keys.get(source.recorder as usize)?;
         keys.get(&key_id).map(String::as_str)
+    }
+
+    /// Lanes that a row was divided into, those that a filter emptied left out.
+    pub(crate) fn lanes_of_row(&self, row: u32) -> usize {
+        let first = self.engine.lane_of_row[row as usize] as usize;
+        let row_of_lane = self.engine.row_of_lane.iter().skip(first);
+        let lanes = row_of_lane.take_while(|of| **of == row).count();
+        match &self.engine.filter {
+            None => lanes,
+            Some(filter) => {
+                let left = |lane: usize| filter.lane_left.get(lane).copied();
+                let end = left(first + lanes).unwrap_or(self.lanes.len() as u32);
+                left(first).map_or(0, |first| (end - first) as usize)
+            }
+        }
+    }
+
+    /// The slices of some rings, and of what a filter moved there.
+    pub(crate) fn cuts_of(&self, rings: &[u32]) -> Vec<i64> {
+        let cuts = self.engine.cuts(rings);
+        self.engine.cuts_with_clipped(cuts)
     }
 
     /// Runs `work` on the time line's own threads, where it has some.

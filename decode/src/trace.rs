@@ -1,19 +1,15 @@
-//! Writing a trace: slices of the time line are formatted in parallel and written in order.
+//! Writing a trace: slices of the time line are gathered and formatted in parallel, and written in order.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
-
-use crate::arrows::Arrows;
-use crate::event::{Event, EventKind, NO_SITE};
-use crate::format::{Format, Slice};
-use crate::lanes::Lane;
+use crate::format::Format;
+use crate::pipeline::{self, Stages};
+use crate::ring::gather::Gatherer;
+use crate::sequence::{Piece, Sequence};
 use crate::timeline::Timeline;
-
-/// Events formatted by one thread at a time.
-const CHUNK: usize = 4096;
-/// Chunks formatted before they are written.
-const CHUNKS_AT_ONCE: usize = 64;
 
 /// In which order events stand in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,134 +21,134 @@ pub enum Order {
     Lane,
 }
 
-/// Writes a trace of `timeline` in `format`; the number of events written, names and flow arrows of launches not counted. `progress` is
-/// told now and then how many are done.
+/// Where a trace goes.
+pub enum Output<'a> {
+    /// Piece after piece, in order.
+    Stream(&'a mut (dyn Write + Send)),
+    /// From the file's start on, by several threads at once.
+    File(&'a File),
+}
+
+/// Writes a trace of `timeline` in `format`; the number of events written, names and flow arrows of launches not
+/// counted. `progress` is told now and then how many are done.
 ///
 /// # Errors
 ///
-/// When `out` fails.
+/// When `out` or the temporary file fails.
 pub fn write(
     timeline: &Timeline,
     format: &dyn Format,
     order: Order,
-    out: &mut (dyn Write + Send),
-    progress: &dyn Fn(u64),
+    out: Output<'_>,
+    progress: &(dyn Fn(u64) + Sync),
 ) -> io::Result<u64> {
-    let order = match order {
-        Order::Lane => None,
-        Order::Time => Some(timeline.on_threads(|| time_order(timeline))),
+    let (stream, file) = match out {
+        Output::Stream(stream) => (Some(stream), None),
+        Output::File(file) => (None, Some(file)),
     };
-    let arrows = Arrows::of(timeline, |a, b| match order {
-        Some(_) => by_time(timeline, a, b).is_lt(),
-        None => a < b,
-    });
-    let mut head = Vec::new();
-    format.head(&mut head);
-    out.write_all(&head)?;
-    let total = timeline.events.len();
-    let at_once = CHUNK * CHUNKS_AT_ONCE;
-    let mut done = 0;
-    while done < total {
-        let end = total.min(done + at_once);
-        let starts: Vec<usize> = (done..end).step_by(CHUNK).collect();
-        let format_chunk = |start: &usize| {
-            let range = *start..end.min(start + CHUNK);
-            let chunk = Chunk::of(timeline, range, order.as_deref(), &arrows);
-            let mut bytes = Vec::with_capacity(chunk.events.len() * 128);
-            format.slice(&chunk.slice(timeline), &mut bytes);
-            bytes
-        };
-        let chunks: Vec<Vec<u8>> =
-            timeline.on_threads(|| starts.par_iter().map(format_chunk).collect());
-        for chunk in &chunks {
-            out.write_all(chunk)?;
-        }
-        done = end;
-        progress(done as u64);
-    }
-    let mut tail = Vec::new();
-    format.tail(&mut tail);
-    out.write_all(&tail)?;
-    Ok(total as u64)
-}
-
-/// Indexes of all events by time.
-fn time_order(timeline: &Timeline) -> Vec<usize> {
-    let mut lanes: Vec<&Lane> = timeline.lanes.iter().collect();
-    lanes.sort_by_key(|lane| (lane.pid, lane.tid));
-    let mut order = Vec::with_capacity(timeline.events.len());
-    for lane in lanes {
-        let events = lane.events.clone().zip(timeline.events_of(lane));
-        order.extend(events.map(|(index, event)| (event.start_ns, event.end_ns, index)));
-    }
-    // Each lane is in order already: a stable sort finds these runs and merges them, and keeps lanes by id and the
-    // order within a lane where times are equal.
-    order.par_sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)));
-    order.into_iter().map(|(_, _, index)| index).collect()
-}
-
-/// The order of two events in [`time_order`].
-fn by_time(timeline: &Timeline, a: usize, b: usize) -> std::cmp::Ordering {
-    let key = |index: usize| {
-        let event = timeline.events.get(index)?;
-        let lane = timeline.lanes.get(event.lane as usize)?;
-        let longest_first = std::cmp::Reverse(event.end_ns);
-        Some((event.start_ns, longest_first, lane.pid, lane.tid, index))
+    let mut place = Place {
+        stream,
+        offset: 0,
+        done: 0,
     };
-    key(a).cmp(&key(b))
-}
-
-/// Copies of the events of a slice, with the ends of arrows among them.
-struct Chunk {
-    events: Vec<Event>,
-    payloads: Vec<u8>,
-}
-
-impl Chunk {
-    fn of(
-        timeline: &Timeline,
-        range: std::ops::Range<usize>,
-        order: Option<&[usize]>,
-        arrows: &Arrows,
-    ) -> Chunk {
-        let mut chunk = Chunk {
-            events: Vec::with_capacity(range.len()),
-            payloads: Vec::new(),
-        };
-        for at in range {
-            let index = order.map_or(at, |order| order[at]);
-            let mut event = timeline.events[index];
-            let payload = timeline.payload(&event);
-            event.payload_at = chunk.payloads.len() as u64;
-            chunk.payloads.extend_from_slice(payload);
-            chunk.events.push(event);
-            for end in arrows.behind(index) {
-                chunk.events.push(Event {
-                    start_ns: end.at_ns,
-                    end_ns: end.at_ns,
-                    word: end.id,
-                    lane: end.lane,
-                    site: NO_SITE,
-                    payload_len: 0,
-                    kind: if end.is_end {
-                        EventKind::ArrowEnd
-                    } else {
-                        EventKind::ArrowStart
-                    },
-                    flags: 0,
-                    detail: 0,
-                    ..event
-                });
-            }
-        }
-        chunk
-    }
-
-    fn slice<'a>(&'a self, timeline: &'a Timeline) -> Slice<'a> {
-        Slice {
+    let mut edge = Vec::new();
+    format.head(&mut edge);
+    place.put(file, &edge)?;
+    let place = Mutex::new(place);
+    timeline.on_threads(|| {
+        let sequence = Sequence::new(timeline, order, format)?;
+        let writing = Writing {
             timeline,
-            events: &self.events,
-            payloads: &self.payloads,
+            format,
+            sequence: &sequence,
+            file,
+            progress,
+            place: &place,
+        };
+        pipeline::run(&writing, sequence.len())
+    })?;
+    let mut place = place.into_inner().unwrap_or_else(PoisonError::into_inner);
+    edge.clear();
+    format.tail(&mut edge);
+    place.put(file, &edge)?;
+    Ok(place.done)
+}
+
+/// How far the trace has come.
+struct Place<'a> {
+    stream: Option<&'a mut (dyn Write + Send)>,
+    /// Bytes so far.
+    offset: u64,
+    /// Events so far.
+    done: u64,
+}
+
+impl Place<'_> {
+    fn put(&mut self, file: Option<&File>, bytes: &[u8]) -> io::Result<()> {
+        match (&mut self.stream, file) {
+            (Some(stream), _) => stream.write_all(bytes)?,
+            (None, Some(file)) => file.write_all_at(bytes, self.offset)?,
+            (None, None) => {}
+        }
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+struct Writing<'a, 'o> {
+    timeline: &'a Timeline,
+    format: &'a dyn Format,
+    sequence: &'a Sequence<'a>,
+    file: Option<&'a File>,
+    progress: &'a (dyn Fn(u64) + Sync),
+    place: &'a Mutex<Place<'o>>,
+}
+
+/// What a thread needs for a piece.
+#[derive(Default)]
+struct Room {
+    gatherer: Gatherer,
+    bytes: Vec<u8>,
+    event_count: u64,
+    offset: u64,
+}
+
+impl Stages for Writing<'_, '_> {
+    type Room = Room;
+    type Error = io::Error;
+
+    fn prepare(&self, piece: usize, room: &mut Room) -> io::Result<()> {
+        room.bytes.clear();
+        room.event_count = match self.sequence.piece(piece, &mut room.gatherer)? {
+            Piece::Events => {
+                let slice = room.gatherer.slice(self.timeline);
+                self.format.slice(&slice, &mut room.bytes);
+                slice.record_count()
+            }
+            Piece::Text(text) => {
+                text.read(&self.timeline.engine.storage.spill, &mut room.bytes)?;
+                text.event_count
+            }
+        };
+        Ok(())
+    }
+
+    fn in_turn(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        room.offset = place.offset;
+        place.done += room.event_count;
+        (self.progress)(place.done);
+        match &mut place.stream {
+            Some(stream) => stream.write_all(&room.bytes)?,
+            None => place.offset += room.bytes.len() as u64,
+        }
+        Ok(())
+    }
+
+    fn complete(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
+        match self.file {
+            Some(file) => file.write_all_at(&room.bytes, room.offset),
+            None => Ok(()),
         }
     }
 }

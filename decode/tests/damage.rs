@@ -102,7 +102,7 @@ fn links_pipes_and_strange_names_are_left_alone() {
     fs::write(dir.join("100-0000000000000001-0.bak"), "hello").unwrap();
     let timeline = run.timeline();
     // 40 spans and the open one.
-    assert_eq!(timeline.events.len(), 41);
+    assert_eq!(timeline.event_count, 41);
     let told: Vec<String> = timeline.problems.iter().map(|p| p.to_string()).collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(

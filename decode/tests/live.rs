@@ -103,6 +103,6 @@ fn what_was_saved_after_the_ring_was_copied_is_left_out() {
     bytes[RING_HEAD_OFFSET..RING_HEAD_OFFSET + 8].copy_from_slice(&earlier_head.to_le_bytes());
     fs::write(&ring.path, bytes).unwrap();
     let timeline = run.timeline();
-    assert_eq!(timeline.events.len(), 30);
+    assert_eq!(timeline.event_count, 30);
     assert!(!timeline.losses.any(), "{:?}", timeline.losses);
 }

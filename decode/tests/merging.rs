@@ -33,7 +33,7 @@ fn two_recorders_in_one_process_share_its_lanes() {
     let timeline = run.timeline();
     assert_eq!(timeline.processes.len(), 1);
     assert_eq!(timeline.lanes.len(), 1);
-    assert_eq!(timeline.events.len(), 2);
+    assert_eq!(timeline.event_count, 2);
     assert_eq!(timeline.lanes[0].tid, 101);
 }
 
@@ -114,10 +114,10 @@ fn a_track_is_one_row_whoever_records_on_it_and_splits_where_spans_overlap() {
     first.span_on(1, 1, 510, 520, &[]);
     process.finish();
     let timeline = run.timeline();
-    let lanes: Vec<(&str, usize)> = timeline
+    let lanes: Vec<(&str, u64)> = timeline
         .lanes
         .iter()
-        .map(|lane| (lane.name.as_str(), timeline.events_of(lane).len()))
+        .map(|lane| (lane.name.as_str(), lane.event_count))
         .collect();
     assert_eq!(
         lanes,
@@ -168,7 +168,7 @@ fn ticks_of_the_monotonic_clock_are_nanoseconds_whatever_the_pairs_say() {
     process.header.clock_source = (ClockSource::Monotonic as u32).into();
     process.finish();
     let timeline = run.timeline();
-    assert_eq!(timeline.events[0].start_ns, 2_000_000_000);
+    assert_eq!(timeline.extent.first_record_ns.unwrap(), 2_000_000_000);
     assert_eq!(timeline.uncertainty_ns, Some(0));
 }
 

@@ -178,7 +178,7 @@ fn tables_have_exact_figures() {
     let run = TestRun::new();
     write_run(&run);
     let timeline = run.timeline();
-    let table = |options| stats::table(&timeline, &options);
+    let table = |options| stats::table(&timeline, &options).unwrap();
     let by_name = table(stats::Options::default());
     // The instant is a row too.
     assert_eq!(by_name.len(), 4);
@@ -261,7 +261,7 @@ fn open_spans_are_drawn_to_the_last_sign_of_life_and_inspected() {
     );
     assert_eq!(named(&events, "kernel").len(), 2);
     assert_eq!(
-        stats::table(&timeline, &stats::Options::default())[0].count,
+        stats::table(&timeline, &stats::Options::default()).unwrap()[0].count,
         1
     );
 

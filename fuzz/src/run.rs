@@ -62,7 +62,7 @@ impl GoldenRun {
 fn trace(dir: &Path) -> Option<Vec<u8>> {
     let runs = [Run::open(dir, &Limits::default()).ok()?];
     let timeline = Timeline::build(&runs, &Options::default()).ok()?;
-    stats::table(&timeline, &stats::Options::default());
+    stats::table(&timeline, &stats::Options::default()).ok()?;
     let _ = inspect::report(&runs, 5);
     let write = |order| {
         let mut out = Vec::new();

@@ -245,6 +245,11 @@ impl RunFile {
         &self.file
     }
 
+    /// The open file, without its path.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// Fills `out` from `offset`.
     ///
     /// # Errors
@@ -536,6 +541,16 @@ impl RingFile {
         &self.file
     }
 
+    /// The file, without its header.
+    pub fn into_file(self) -> RunFile {
+        self.file
+    }
+
+    /// Where the records begin in the file.
+    pub fn header_len(&self) -> u64 {
+        self.header_len
+    }
+
     /// The ring holds 2^this records.
     pub fn capacity_log2(&self) -> u32 {
         self.header.capacity_log2.get()
@@ -795,6 +810,11 @@ impl SegmentFile {
     /// The file.
     pub fn file(&self) -> &RunFile {
         &self.file
+    }
+
+    /// The file, without what was found in it.
+    pub fn into_file(self) -> RunFile {
+        self.file
     }
 
     /// The ring's records are stamped for 2^this slots.

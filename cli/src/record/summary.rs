@@ -84,7 +84,7 @@ fn reason_to_keep(
         Some(format!("process {} was killed", process.pid))
     } else if let Some(process) = decoded.run.processes.iter().find(unseen_end) {
         Some(format!("process {} ended without saying so", process.pid))
-    } else if decoded.extent.open_spans > 0 {
+    } else if decoded.timeline.extent.open_spans > 0 {
         Some("spans stood open at the end".to_owned())
     } else if decoded.timeline.losses.any() {
         Some("records were lost".to_owned())
@@ -299,7 +299,7 @@ fn write_decoded(
 ) {
     let processes = ProcessLine::of_timeline(&decoded.timeline);
     write_run(text, settings, directory, &decoded.run, &processes);
-    let records = decoded.extent.records;
+    let records = decoded.timeline.extent.records;
     if decoded.trace.is_none() {
         write_nothing_recorded(text, settings, &decoded.run);
         return;
@@ -317,7 +317,7 @@ fn write_decoded(
     let _ = writeln!(
         text,
         "time       {} from first to last record",
-        SpanOfTime::new(decoded.extent.span_ns())
+        SpanOfTime::new(decoded.timeline.extent.span_ns())
     );
     // Records that are lost now took as much time to make.
     let losses = &decoded.timeline.losses;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use ringscope_decode::event::EventKind;
 use ringscope_decode::stats::{self, By, Row, SortKey};
 use ringscope_decode::{Limits, Run};
 use ringscope_decode::{Options, Order, Timeline};
@@ -22,54 +21,10 @@ pub(crate) struct Decoded {
     pub(crate) run: Run,
     /// Its time line.
     pub(crate) timeline: Timeline,
-    /// What its records cover.
-    pub(crate) extent: Extent,
     /// All names, longest total first.
     pub(crate) names: Vec<Row>,
     /// The trace; `None` when there was nothing to write.
     pub(crate) trace: Option<(PathBuf, Written)>,
-}
-
-/// What the records of a run cover.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent {
-    /// Records: open spans and what stands for losses do not count.
-    pub(crate) records: u64,
-    /// Spans that stood open.
-    pub(crate) open_spans: u64,
-    /// Start of the first record, CLOCK_MONOTONIC in ns.
-    first_ns: i64,
-    /// End of the last record, the same.
-    last_ns: i64,
-}
-
-impl Extent {
-    fn of(timeline: &Timeline) -> Extent {
-        let mut extent = Extent {
-            records: 0,
-            open_spans: 0,
-            first_ns: i64::MAX,
-            last_ns: i64::MIN,
-        };
-        for event in &timeline.events {
-            if event.kind == EventKind::Lost {
-                continue;
-            }
-            if event.is_open() {
-                extent.open_spans += 1;
-                continue;
-            }
-            extent.records += 1;
-            extent.first_ns = extent.first_ns.min(event.start_ns);
-            extent.last_ns = extent.last_ns.max(event.end_ns);
-        }
-        extent
-    }
-
-    /// Time from the first record to the last, ns.
-    pub(crate) fn span_ns(&self) -> u64 {
-        self.last_ns.saturating_sub(self.first_ns).max(0) as u64
-    }
 }
 
 /// Opens a run, its clock tied to the system's also where its processes were killed.
@@ -126,8 +81,9 @@ fn decode(run: &Path, path: &Path, output: Output) -> Result<Decoded, Failure> {
             skip_first: 0,
             gaps: None,
         },
-    );
-    let trace = if timeline.record_count() > 0 {
+    )
+    .map_err(|error| Failure::new("decode", "temporary file", error))?;
+    let trace = if timeline.event_count > 0 {
         let written = decode::write_trace(&timeline, Order::Time, output, path)?;
         Some((path.to_owned(), written))
     } else {
@@ -135,7 +91,6 @@ fn decode(run: &Path, path: &Path, output: Output) -> Result<Decoded, Failure> {
     };
     Ok(Decoded {
         run,
-        extent: Extent::of(&timeline),
         timeline,
         names,
         trace,

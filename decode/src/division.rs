@@ -1,0 +1,135 @@
+//! Dividing rows whose spans overlap among lanes: one pass over them by time, which writes down the lane of each span.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use zerocopy::IntoBytes;
+
+use crate::engine::{Engine, NumbersPlace, Scope, Split, row_order};
+use crate::lanes::Splitter;
+use crate::pipeline::{self, Stages};
+use crate::ring::gather::{Gatherer, RowSet};
+
+/// What the rows were divided into.
+pub(crate) struct Divided {
+    pub split: Split,
+    /// By row, what its lanes came to.
+    pub rows: HashMap<u32, DividedRow>,
+}
+
+/// The lanes of a row.
+pub(crate) struct DividedRow {
+    /// Deepest nesting on each lane.
+    pub depths: Vec<u32>,
+    /// Intervals on each lane.
+    pub counts: Vec<u64>,
+}
+
+/// Divides the rows in `is_split`; `cuts` are the slices that the time line is written in.
+///
+/// # Errors
+///
+/// When the temporary file fails.
+pub(crate) fn divide(engine: &Engine, is_split: Vec<bool>, cuts: Vec<i64>) -> io::Result<Divided> {
+    let holds_some = |ring: &u32| {
+        let ring = &engine.rings[*ring as usize];
+        let used = ring.rows.iter().map(|used| used.row);
+        let extra = ring.extras.iter().map(|(event, _)| event.lane);
+        used.chain(extra).any(|row| is_split[row as usize])
+    };
+    let rings: Vec<u32> = engine.all_rings().into_iter().filter(holds_some).collect();
+    let pass = Pass {
+        engine,
+        rings: &rings,
+        is_split: &is_split,
+        cuts: &cuts,
+        progress: Mutex::default(),
+    };
+    let slices = if rings.is_empty() {
+        0
+    } else {
+        cuts.len().saturating_sub(1)
+    };
+    pipeline::run(&pass, slices)?;
+    let progress = pass.progress.into_inner();
+    let Progress { splitters, places } = progress.unwrap_or_else(PoisonError::into_inner);
+    let row_of = |(row, splitter): (u32, Splitter)| {
+        let Splitter { depths, counts, .. } = splitter;
+        (row, DividedRow { depths, counts })
+    };
+    Ok(Divided {
+        rows: splitters.into_iter().map(row_of).collect(),
+        split: Split {
+            is_split,
+            rings,
+            cuts,
+            places,
+        },
+    })
+}
+
+struct Pass<'a> {
+    engine: &'a Engine,
+    rings: &'a [u32],
+    is_split: &'a [bool],
+    cuts: &'a [i64],
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    splitters: HashMap<u32, Splitter>,
+    /// Where the numbers of each slice stand.
+    places: Vec<NumbersPlace>,
+}
+
+#[derive(Default)]
+struct Room {
+    gatherer: Gatherer,
+    numbers: Vec<u32>,
+    offset: u64,
+}
+
+impl Stages for Pass<'_> {
+    type Room = Room;
+    type Error = io::Error;
+
+    fn prepare(&self, piece: usize, room: &mut Room) -> io::Result<()> {
+        let scope = Scope {
+            rings: self.rings,
+            rows: RowSet::Listed(self.is_split),
+            is_by_lane: false,
+        };
+        let (from_ns, to_ns) = (self.cuts[piece], self.cuts[piece + 1]);
+        self.engine
+            .gather(&mut room.gatherer, scope, from_ns, to_ns)?;
+        room.gatherer
+            .events
+            .retain(|event| event.kind.is_interval());
+        room.gatherer.sort(from_ns, row_order);
+        Ok(())
+    }
+
+    fn in_turn(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        room.numbers.clear();
+        for event in &room.gatherer.events {
+            let splitter = progress.splitters.entry(event.lane).or_default();
+            room.numbers
+                .push(splitter.place(event.start_ns, event.end_ns));
+        }
+        let len_bytes = room.numbers.as_bytes().len() as u64;
+        room.offset = self.engine.storage.spill.reserve(len_bytes);
+        progress.places.push(NumbersPlace {
+            offset: room.offset,
+            count: room.numbers.len(),
+        });
+        Ok(())
+    }
+
+    fn complete(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
+        let spill = &self.engine.storage.spill;
+        spill.write_at(room.offset, room.numbers.as_bytes())
+    }
+}

@@ -1,0 +1,572 @@
+//! The one pass over all records of a ring: it fills the index, finds what is missing, and sees whether spans nest.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use ringscope_ringbuf::layout::{Kind, Record};
+
+use super::aside::{Aside, Asides};
+use super::index::{Reach, Reaches};
+use super::nesting::Nesting;
+use super::resolve::{Batch, MADE_PAYLOAD, Payload, Resolver, duration_ticks};
+use super::source::{Extent, RingSource, Storage};
+use crate::arrows::{ArrowEnd, Link};
+use crate::error::{Error, Problem};
+use crate::event::{Event, EventKind, FLAG_OPEN, FLAG_PAYLOAD_IN_RING};
+use crate::gaps::{self, Hole};
+use crate::losses::Losses;
+use crate::open_spans;
+use crate::process::Ring;
+use crate::recorder::Recorder;
+
+/// Records read at once; a multiple of every block's length.
+const CHUNK: usize = 1 << 12;
+/// Holes that are told apart; further ones count as parts of the last.
+const MAX_HOLES: usize = 1 << 10;
+
+/// A ring after its scan: what it holds, and where.
+pub(crate) struct ScannedRing {
+    /// Index of its recorder: processes of all runs in order.
+    pub recorder: u32,
+    /// Number of the ring within its process.
+    pub ring_index: u32,
+    pub source: RingSource,
+    /// Records of a block.
+    pub block_len: u64,
+    /// Number of the first block of each stretch.
+    pub first_blocks: Vec<usize>,
+    /// When the events of each block start, without those put aside.
+    pub reaches: Reaches,
+    /// Batches whose tasks go on at the start of a block, by block.
+    pub batches: Vec<(usize, Batch)>,
+    pub asides: Asides,
+    /// Open spans and losses, with their payload.
+    pub extras: Vec<(Event, Vec<u8>)>,
+    /// Launches and device spans that an arrow may join.
+    pub links: Vec<Link>,
+    /// The ends of arrows at its events, by sequence.
+    pub arrow_ends: Vec<ArrowEnd>,
+    pub rows: Vec<RowUse>,
+    pub losses: Losses,
+    pub problems: Vec<Problem>,
+    /// Ids of sites that nobody described, as they came, and later their indexes in the time line's table.
+    pub unknown_sites: Vec<u32>,
+    /// Which of the time line's sites it uses; unknown ones are not among them.
+    pub used_sites: Vec<bool>,
+    /// Main records found.
+    pub present: u64,
+    /// Records ever reserved, where the ring says so.
+    pub reserved: Option<u64>,
+    /// Events but the extras.
+    pub event_count: u64,
+    /// First start of a record, ns.
+    pub first_ns: Option<i64>,
+    /// Last end of a record, ns.
+    pub last_record_ns: Option<i64>,
+    /// Last end of a record, or start of an open span, ns.
+    pub last_ns: Option<i64>,
+}
+
+/// What a ring holds of a row.
+#[derive(Debug)]
+pub(crate) struct RowUse {
+    pub row: u32,
+    pub event_count: u64,
+    pub nesting: Nesting,
+    /// Its spans are compared in ns, since not all are in ticks.
+    is_in_ns: bool,
+}
+
+/// Ticks as numbers that compare alike.
+fn signed(ticks: u64) -> i64 {
+    (ticks ^ 1 << 63) as i64
+}
+
+fn unsigned(moment: i64) -> u64 {
+    moment as u64 ^ 1 << 63
+}
+
+/// Scans one ring of a recorder; `source_index` is its index among all rings.
+///
+/// # Errors
+///
+/// When the temporary file fails. What can't be read of the ring is told in its problems.
+pub(crate) fn scan(
+    recorder: &Recorder,
+    ring: &Ring,
+    place: RingPlace,
+    storage: &Storage,
+) -> Result<ScannedRing, Error> {
+    let mut source = RingSource::open(ring, recorder.is_alive, storage);
+    let mut scan = Scan::new(recorder, ring, place, source.capacity_log2);
+    scan.walk(&source, storage)?;
+    match source.recover(scan.has_holes(&source), storage) {
+        Ok(false) => {}
+        Ok(true) => {
+            scan = Scan::new(recorder, ring, place, source.capacity_log2);
+            scan.walk(&source, storage)?;
+        }
+        Err(error) => source.problems.push(error.into()),
+    }
+    scan.finish(source, storage)
+}
+
+/// Where a ring stands among all.
+#[derive(Clone, Copy)]
+pub(crate) struct RingPlace {
+    pub recorder: u32,
+    pub source_index: u32,
+    pub block_len: u64,
+}
+
+/// The state of a scan.
+struct Scan<'a> {
+    resolver: Resolver<'a>,
+    place: RingPlace,
+    ring_index: u32,
+    capacity_log2: u32,
+    first_blocks: Vec<usize>,
+    reaches: Reaches,
+    batches: Vec<(usize, Batch)>,
+    asides: Asides,
+    rows: Vec<RowUse>,
+    row_index: HashMap<u32, usize>,
+    /// Index of the row that the last record belonged to.
+    row_at: usize,
+    used_sites: Vec<bool>,
+    /// Site id that was marked last.
+    last_site: Option<u32>,
+    present: u64,
+    /// Sequence that follows the last one seen; `None` before the first where nothing says what it should be.
+    next_sequence: Option<u64>,
+    /// Last end of a host record, in ticks and in ns.
+    last_end_ticks: Option<u64>,
+    last_end_ns: Option<i64>,
+    holes: Vec<Hole>,
+    problems: Vec<Problem>,
+    links: Vec<Link>,
+    block: BlockScan,
+}
+
+/// What is known of the block that is being scanned.
+struct BlockScan {
+    /// What starts earlier is put aside.
+    near_ns: i64,
+    near_ticks: u64,
+    /// Times of records in ticks.
+    first_ticks: u64,
+    last_ticks: u64,
+    end_ticks: u64,
+    ticks_count: u32,
+    /// Times of all others.
+    reach: Reach,
+}
+
+impl<'a> Scan<'a> {
+    fn new(recorder: &'a Recorder, ring: &Ring, place: RingPlace, capacity_log2: u32) -> Scan<'a> {
+        Scan {
+            resolver: Resolver::new(recorder, ring.index, place.source_index),
+            place,
+            ring_index: ring.index,
+            capacity_log2,
+            first_blocks: Vec::new(),
+            reaches: Reaches::default(),
+            batches: Vec::new(),
+            asides: Asides::default(),
+            rows: Vec::new(),
+            row_index: HashMap::new(),
+            row_at: usize::MAX,
+            used_sites: Vec::new(),
+            last_site: None,
+            present: 0,
+            next_sequence: None,
+            last_end_ticks: None,
+            last_end_ns: None,
+            holes: Vec::new(),
+            problems: Vec::new(),
+            links: Vec::new(),
+            block: BlockScan::begin(i64::MIN, 0),
+        }
+    }
+
+    /// True when sequences are missing.
+    fn has_holes(&self, source: &RingSource) -> bool {
+        let end = source.extent.map(|extent| extent.end_sequence);
+        !self.holes.is_empty() || self.next_sequence != end
+    }
+
+    fn walk(&mut self, source: &RingSource, storage: &Storage) -> Result<(), Error> {
+        self.next_sequence = source.extent.map(|extent| extent.base_sequence);
+        let mut records = vec![Record::default(); CHUNK];
+        for stretch in &source.stretches {
+            self.first_blocks.push(self.reaches.len());
+            let Range { start, end } = stretch.sequences;
+            let mut failure = None;
+            for first in (start..end).step_by(CHUNK) {
+                let len = (end - first).min(CHUNK as u64) as usize;
+                let chunk = &mut records[..len];
+                if let Err(error) = source.read(storage, stretch, first, chunk) {
+                    failure.get_or_insert(error);
+                }
+                let block_len = self.place.block_len as usize;
+                for (block, at) in chunk.chunks(block_len).zip((first..).step_by(block_len)) {
+                    self.block(at, block, storage)?;
+                }
+            }
+            self.problems.extend(failure.map(Problem::from));
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, first: u64, records: &[Record], storage: &Storage) -> Result<(), Error> {
+        let number = self.reaches.len();
+        if self.next_sequence != Some(first) {
+            self.resolver.batch = None;
+        }
+        if let Some(batch) = self.resolver.batch.filter(|batch| batch.remaining > 0) {
+            self.batches.push((number, batch));
+        }
+        let near_ns = self.reaches.near_from(number);
+        let near_ticks = if near_ns == i64::MIN {
+            0
+        } else {
+            self.resolver.recorder.clock.first_tick_at(near_ns)
+        };
+        self.block = BlockScan::begin(near_ns, near_ticks);
+        for (at, record) in records.iter().enumerate() {
+            let sequence = first + at as u64;
+            if !record.is_stamped(sequence, self.capacity_log2) {
+                continue;
+            }
+            if self.next_sequence != Some(sequence) {
+                self.skip_to(sequence);
+            }
+            self.next_sequence = Some(sequence + 1);
+            if record.kind_number() == Kind::Continuation as u8 {
+                continue;
+            }
+            self.present += 1;
+            if !self.plain_span(sequence, record) {
+                self.any(sequence, record, records.get(at + 1), storage)?;
+            }
+        }
+        self.end_block();
+        Ok(())
+    }
+
+    /// Takes a span of the thread itself in, which most records are; false when it needs a closer look.
+    #[inline]
+    fn plain_span(&mut self, sequence: u64, record: &Record) -> bool {
+        let start = record.start();
+        let end = start.wrapping_add(record.duration());
+        let is_plain = record.kind_number() == Kind::Span as u8
+            && record.lane() == 0
+            && start >= self.block.near_ticks
+            && end >= start
+            && self.last_end_ticks.is_some();
+        if !is_plain {
+            return false;
+        }
+        let row = self.resolver.owner(sequence).row;
+        let Some(row) = self.rows.get_mut(self.row_at).filter(|at| at.row == row) else {
+            return false;
+        };
+        if row.is_in_ns || self.last_site != Some(record.site()) && !self.mark_site(record.site()) {
+            return false;
+        }
+        let Some(row) = self.rows.get_mut(self.row_at) else {
+            return false;
+        };
+        row.event_count += 1;
+        row.nesting.add(signed(start), signed(end));
+        self.block.add_ticks(start, end);
+        self.last_end_ticks = self.last_end_ticks.max(Some(end));
+        true
+    }
+
+    /// Marks a known site as used.
+    fn mark_site(&mut self, id: u32) -> bool {
+        let Some(index) = self.resolver.recorder.site(id) else {
+            return false;
+        };
+        self.mark(index);
+        self.last_site = Some(id);
+        true
+    }
+
+    fn mark(&mut self, site: u32) {
+        let at = site as usize;
+        if site >= crate::event::UNKNOWN_SITE_BASE {
+            return;
+        }
+        if self.used_sites.len() <= at {
+            self.used_sites.resize(at + 1, false);
+        }
+        self.used_sites[at] = true;
+    }
+
+    /// Takes any record in.
+    fn any(
+        &mut self,
+        sequence: u64,
+        record: &Record,
+        next: Option<&Record>,
+        storage: &Storage,
+    ) -> Result<(), Error> {
+        let Some((event, payload)) = self.resolver.resolve(sequence, record) else {
+            return Ok(());
+        };
+        self.mark(event.site);
+        let ticks = host_ticks(record);
+        let kind = event.kind;
+        if !matches!(kind, EventKind::DeviceSpan | EventKind::DeviceTask) {
+            self.saw_host_moment(event.end_ns, ticks.map(|(_, end)| end));
+        }
+        let row = self.row(event.lane);
+        self.rows[row].event_count += 1;
+        if kind.is_interval() {
+            self.nest(row, &event, ticks);
+        }
+        self.links.extend(Link::of(&event));
+        if event.start_ns < self.block.near_ns {
+            self.block.reach.end_ns = self.block.reach.end_ns.max(event.end_ns);
+            let has_more = next.is_none_or(|next| {
+                next.kind_number() == Kind::Continuation as u8
+                    && next.is_stamped(sequence + 1, self.capacity_log2)
+            });
+            let aside = put_aside(event, payload, has_more);
+            return self
+                .asides
+                .push(aside, &storage.spill)
+                .map_err(Error::spill);
+        }
+        self.block.reach.add(event.start_ns, event.end_ns);
+        Ok(())
+    }
+
+    fn nest(&mut self, row: usize, event: &Event, ticks: Option<(u64, u64)>) {
+        let row = &mut self.rows[row];
+        if ticks.is_none() && !row.is_in_ns {
+            let clock = &self.resolver.recorder.clock;
+            row.nesting.convert(|moment| clock.ticks(unsigned(moment)));
+            row.is_in_ns = true;
+        }
+        match ticks {
+            Some((start, end)) if !row.is_in_ns => row.nesting.add(signed(start), signed(end)),
+            _ => row.nesting.add(event.start_ns, event.end_ns),
+        }
+    }
+
+    /// Index of a row in the list of those that the ring holds.
+    fn row(&mut self, row: u32) -> usize {
+        if self.rows.get(self.row_at).is_none_or(|at| at.row != row) {
+            self.row_at = *self.row_index.entry(row).or_insert_with(|| {
+                self.rows.push(RowUse {
+                    row,
+                    event_count: 0,
+                    nesting: Nesting::default(),
+                    is_in_ns: false,
+                });
+                self.rows.len() - 1
+            });
+        }
+        self.row_at
+    }
+
+    fn end_block(&mut self) {
+        let before = self.reaches.iter().last().map(|reach| reach.end_ns);
+        let mut reach = self.block.reach;
+        if self.block.ticks_count > 0 {
+            let clock = &mut self.resolver.clock;
+            reach.first_ns = reach.first_ns.min(clock.ns(self.block.first_ticks));
+            reach.last_ns = reach.last_ns.max(clock.ns(self.block.last_ticks));
+            reach.end_ns = reach.end_ns.max(clock.ns(self.block.end_ticks));
+            reach.count += self.block.ticks_count;
+        }
+        self.reaches.push(reach);
+        let is_empty = reach.end_ns == i64::MIN;
+        let is_disordered = !is_empty && before.is_some_and(|before| reach.end_ns < before);
+        let (near_ns, near_ticks) = (self.block.near_ns, signed(self.block.near_ticks));
+        for row in &mut self.rows {
+            row.nesting.is_broken |= is_disordered;
+            row.nesting
+                .forget(if row.is_in_ns { near_ns } else { near_ticks });
+        }
+    }
+
+    fn skip_to(&mut self, sequence: u64) {
+        let expected = self.next_sequence.unwrap_or(sequence);
+        if sequence > expected {
+            self.resolver.batch = None;
+            self.open_hole(expected, sequence);
+        }
+    }
+
+    fn open_hole(&mut self, first: u64, end: u64) {
+        if let Some(ticks) = self.last_end_ticks.take() {
+            self.last_end_ns = self.last_end_ns.max(Some(self.resolver.clock.ns(ticks)));
+        }
+        if let Some(last) = self.holes.get_mut(MAX_HOLES - 1) {
+            last.further_slots += end - first;
+            return;
+        }
+        let owner = self.resolver.owner(end);
+        self.holes.push(Hole {
+            first,
+            end,
+            further_slots: 0,
+            row: owner.row,
+            from_ns: self.last_end_ns.max(owner.start_ns),
+            to_ns: None,
+        });
+    }
+
+    /// While no plain span was seen, nor since a hole was opened, plain spans come here too.
+    fn saw_host_moment(&mut self, end_ns: i64, end_ticks: Option<u64>) {
+        self.last_end_ns = self.last_end_ns.max(Some(end_ns));
+        self.last_end_ticks = self.last_end_ticks.max(end_ticks);
+        for hole in self.holes.iter_mut().rev() {
+            if hole.to_ns.is_some() {
+                break;
+            }
+            hole.to_ns = Some(end_ns);
+        }
+    }
+
+    /// Counts what is missing and makes the gaps visible.
+    fn count_losses(&mut self, extent: Option<Extent>, losses: &mut Losses) -> Vec<Event> {
+        if let (Some(extent), Some(next)) = (extent, self.next_sequence)
+            && next < extent.end_sequence
+        {
+            self.open_hole(next, extent.end_sequence);
+        }
+        let gaps = gaps::account(
+            std::mem::take(&mut self.holes),
+            extent,
+            self.present,
+            self.resolver.recorder.is_alive,
+            losses,
+        );
+        let gaps = gaps.iter().filter(|gap| gap.records > 0);
+        gaps.filter_map(|gap| {
+            let start_ns = gap.hole.from_ns.or(gap.hole.to_ns)?;
+            // One that no record follows lasts to the last sign of life, as an open span does.
+            let is_last = gap.hole.to_ns.is_none();
+            Some(Event {
+                start_ns,
+                end_ns: gap.hole.to_ns.map_or(start_ns, |to_ns| to_ns.max(start_ns)),
+                word: gap.records,
+                lane: gap.hole.row,
+                kind: EventKind::Lost,
+                flags: if is_last { FLAG_OPEN } else { 0 },
+                detail: gap.cause as u16,
+                ..self.resolver.blank(gap.hole.first)
+            })
+        })
+        .collect()
+    }
+
+    fn finish(mut self, source: RingSource, storage: &Storage) -> Result<ScannedRing, Error> {
+        self.asides.finish(&storage.spill).map_err(Error::spill)?;
+        let mut losses = Losses::default();
+        let mut extras: Vec<(Event, Vec<u8>)> = self
+            .count_losses(source.extent, &mut losses)
+            .into_iter()
+            .map(|event| (event, Vec::new()))
+            .collect();
+        extras.extend(open_spans::events(&mut self.resolver, &source.open));
+        let notes = std::mem::take(&mut self.resolver.notes);
+        losses.unknown_site += notes.unknown_site;
+        losses.unknown_kind += notes.unknown_kind;
+        losses.note("unknown_lane", notes.unknown_lane);
+        losses.note("device_time_unavailable", notes.device_time_unavailable);
+        losses.note("device_task_without_batch", notes.device_task_without_batch);
+        losses.note("open_span_changing", source.mixed_open);
+        let whole = self.reaches.whole();
+        let resident = self.asides.resident().iter();
+        let first_ns = resident
+            .map(|aside| aside.event.start_ns)
+            .chain([whole.first_ns, self.asides.reaches().whole().first_ns])
+            .min()
+            .filter(|ns| *ns < i64::MAX);
+        let mut problems = source.problems.clone();
+        problems.append(&mut self.problems);
+        Ok(ScannedRing {
+            recorder: self.place.recorder,
+            ring_index: self.ring_index,
+            block_len: self.place.block_len,
+            first_blocks: self.first_blocks,
+            reaches: self.reaches,
+            batches: self.batches,
+            asides: self.asides,
+            extras,
+            links: self.links,
+            arrow_ends: Vec::new(),
+            event_count: self.rows.iter().map(|row| row.event_count).sum(),
+            rows: self.rows,
+            losses,
+            problems,
+            unknown_sites: notes.unknown_sites,
+            used_sites: self.used_sites,
+            present: self.present,
+            reserved: source.extent.and_then(|extent| extent.record_count),
+            first_ns,
+            last_record_ns: Some(whole.end_ns).filter(|ns| *ns > i64::MIN),
+            last_ns: Some(whole.end_ns).filter(|ns| *ns > i64::MIN),
+            source,
+        })
+    }
+}
+
+impl BlockScan {
+    fn begin(near_ns: i64, near_ticks: u64) -> BlockScan {
+        BlockScan {
+            near_ns,
+            near_ticks,
+            first_ticks: u64::MAX,
+            last_ticks: 0,
+            end_ticks: 0,
+            ticks_count: 0,
+            reach: Reach::EMPTY,
+        }
+    }
+
+    #[inline]
+    fn add_ticks(&mut self, start: u64, end: u64) {
+        self.first_ticks = self.first_ticks.min(start);
+        self.last_ticks = self.last_ticks.max(start);
+        self.end_ticks = self.end_ticks.max(end);
+        self.ticks_count += 1;
+    }
+}
+
+/// Start and end of a host record whose times are ticks.
+fn host_ticks(record: &Record) -> Option<(u64, u64)> {
+    let kind = Kind::from_u8(record.kind_number())?;
+    let start = record.start();
+    match kind {
+        Kind::SpanNs | Kind::DeviceSpan | Kind::DeviceTask | Kind::Continuation => None,
+        kind => Some((start, start.saturating_add(duration_ticks(kind, record)))),
+    }
+}
+
+fn put_aside(mut event: Event, payload: Payload, has_more: bool) -> Aside {
+    let mut kept = [0; MADE_PAYLOAD];
+    match payload {
+        Payload::Made(bytes, len) => {
+            kept = bytes;
+            event.payload_len = len as u32;
+        }
+        Payload::Recorded { .. } if has_more => event.flags |= FLAG_PAYLOAD_IN_RING,
+        Payload::Recorded { word, is_bare } => {
+            if let Some(word) = word.filter(|_| !is_bare) {
+                kept[..8].copy_from_slice(&word.to_le_bytes());
+                event.payload_len = 8;
+            }
+        }
+    }
+    Aside {
+        event,
+        payload: kept,
+    }
+}

@@ -1,0 +1,335 @@
+//! The pieces that a trace consists of, in the order asked for.
+//!
+//! By time they are the slices of the time line. By lane, a row whose ring holds little else is read by itself. The
+//! others are taken from the time line slice by slice, formatted, and their text is kept in the temporary file, lane by
+//! lane.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use crate::engine::{Engine, Scope};
+use crate::format::{Format, Slice};
+use crate::pipeline::{self, Stages};
+use crate::ring::gather::{Gatherer, RowSet};
+use crate::spill::Spill;
+use crate::timeline::Timeline;
+use crate::trace::Order;
+
+/// Rows of a ring that is read once for each of them.
+const MAX_ROWS_OF_RING: usize = 3;
+/// Bytes of text that all lanes together keep in memory.
+const KEPT_TEXT: usize = 16 << 20;
+/// Bytes of text that go to the temporary file at once.
+const PAGE: std::ops::RangeInclusive<usize> = 512..=1 << 16;
+/// Bytes of text written at once.
+const TEXT_PIECE: usize = 1 << 20;
+
+/// The pieces of a trace.
+pub(crate) struct Sequence<'a> {
+    engine: &'a Engine,
+    rings: Vec<u32>,
+    places: Vec<PiecePlace>,
+    texts: Vec<Text>,
+}
+
+/// Where a piece comes from.
+enum PiecePlace {
+    /// Events of all rings.
+    Time { from_ns: i64, to_ns: i64 },
+    /// Events of one row, in one ring.
+    Row {
+        row: u32,
+        ring: [u32; 1],
+        from_ns: i64,
+        to_ns: i64,
+    },
+    /// Text that was kept.
+    Text(usize),
+}
+
+/// What a piece is.
+pub(crate) enum Piece<'a> {
+    /// The events that were gathered.
+    Events,
+    Text(&'a Text),
+}
+
+impl<'a> Sequence<'a> {
+    /// The pieces of a trace of `timeline` in `format`.
+    ///
+    /// # Errors
+    ///
+    /// When the temporary file fails.
+    pub(crate) fn new(
+        timeline: &'a Timeline,
+        order: Order,
+        format: &dyn Format,
+    ) -> io::Result<Sequence<'a>> {
+        let mut sequence = Sequence {
+            engine: &timeline.engine,
+            rings: timeline.engine.all_rings(),
+            places: Vec::new(),
+            texts: Vec::new(),
+        };
+        match order {
+            Order::Time => sequence.places.extend(
+                spans(&timeline.cuts).map(|(from_ns, to_ns)| PiecePlace::Time { from_ns, to_ns }),
+            ),
+            Order::Lane => sequence.add_lanes(timeline, format)?,
+        }
+        Ok(sequence)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Gathers the events of a piece, unless it is text.
+    ///
+    /// # Errors
+    ///
+    /// When the temporary file fails.
+    pub(crate) fn piece(&self, number: usize, gatherer: &mut Gatherer) -> io::Result<Piece<'_>> {
+        let (scope, from_ns, to_ns) = match &self.places[number] {
+            PiecePlace::Time { from_ns, to_ns } => {
+                let scope = Scope {
+                    rings: &self.rings,
+                    rows: RowSet::All,
+                    is_by_lane: false,
+                };
+                (scope, *from_ns, *to_ns)
+            }
+            PiecePlace::Row {
+                row,
+                ring,
+                from_ns,
+                to_ns,
+            } => {
+                let scope = Scope {
+                    rings: ring,
+                    rows: RowSet::One(*row),
+                    is_by_lane: true,
+                };
+                (scope, *from_ns, *to_ns)
+            }
+            PiecePlace::Text(text) => return Ok(Piece::Text(&self.texts[*text])),
+        };
+        self.engine.slice(gatherer, scope, from_ns, to_ns)?;
+        Ok(Piece::Events)
+    }
+
+    fn add_lanes(&mut self, timeline: &Timeline, format: &dyn Format) -> io::Result<()> {
+        let engine = self.engine;
+        let ring_of_row = rings_read_by_row(engine);
+        let keeps_text: Vec<bool> = ring_of_row.iter().map(Option::is_none).collect();
+        let mut texts = keep_text(timeline, format, &keeps_text)?;
+        let mut rows: Vec<u32> = (0..ring_of_row.len() as u32).collect();
+        rows.sort_by_key(|row| engine.lane_of_row[*row as usize]);
+        let mut first_lane = 0;
+        for row in rows {
+            let lanes = first_lane..first_lane + timeline.lanes_of_row(row);
+            first_lane = lanes.end;
+            let Some(ring) = ring_of_row[row as usize] else {
+                for lane in lanes {
+                    self.add_text(std::mem::take(&mut texts[lane]));
+                }
+                continue;
+            };
+            let places = spans(&timeline.cuts_of(&[ring]))
+                .map(|(from_ns, to_ns)| PiecePlace::Row {
+                    row,
+                    ring: [ring],
+                    from_ns,
+                    to_ns,
+                })
+                .collect::<Vec<_>>();
+            self.places.extend(places);
+        }
+        Ok(())
+    }
+
+    /// Adds the text of a lane, in pieces.
+    fn add_text(&mut self, text: Text) {
+        for piece in text.into_pieces() {
+            self.places.push(PiecePlace::Text(self.texts.len()));
+            self.texts.push(piece);
+        }
+    }
+}
+
+/// The spans of time between moments.
+fn spans(cuts: &[i64]) -> impl Iterator<Item = (i64, i64)> {
+    cuts.windows(2).map(|cut| (cut[0], cut[1]))
+}
+
+/// For each row the ring that it can be read from by itself.
+fn rings_read_by_row(engine: &Engine) -> Vec<Option<u32>> {
+    let mut rings: Vec<Option<u32>> = vec![None; engine.lane_of_row.len()];
+    for (index, ring) in (0u32..).zip(&engine.rings) {
+        let extra = ring.extras.iter().map(|(event, _)| event.lane);
+        let mut rows: Vec<u32> = ring.rows.iter().map(|used| used.row).chain(extra).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        if rows.len() > MAX_ROWS_OF_RING {
+            continue;
+        }
+        // A row that is not split stands in one ring only.
+        for row in rows {
+            if !engine.split.is_split[row as usize] {
+                rings[row as usize] = Some(index);
+            }
+        }
+    }
+    rings
+}
+
+/// Text of one lane: pages of the temporary file, and a rest.
+#[derive(Default)]
+pub(crate) struct Text {
+    /// Offset and length.
+    pages: Vec<(u64, u32)>,
+    rest: Vec<u8>,
+    pub event_count: u64,
+}
+
+impl Text {
+    fn add(
+        &mut self,
+        bytes: &[u8],
+        event_count: u64,
+        page: usize,
+        spill: &Spill,
+    ) -> io::Result<()> {
+        self.event_count += event_count;
+        self.rest.extend_from_slice(bytes);
+        if self.rest.len() >= page {
+            let offset = spill.append(&self.rest)?;
+            self.pages.push((offset, self.rest.len() as u32));
+            self.rest.clear();
+        }
+        Ok(())
+    }
+
+    fn into_pieces(mut self) -> Vec<Text> {
+        let mut pieces = Vec::new();
+        let mut piece = Text::default();
+        let mut len = 0;
+        for page in std::mem::take(&mut self.pages) {
+            piece.pages.push(page);
+            len += page.1 as usize;
+            if len >= TEXT_PIECE {
+                pieces.push(std::mem::take(&mut piece));
+                len = 0;
+            }
+        }
+        piece.rest = self.rest;
+        piece.event_count = self.event_count;
+        pieces.push(piece);
+        pieces
+    }
+
+    pub(crate) fn read(&self, spill: &Spill, out: &mut Vec<u8>) -> io::Result<()> {
+        for (offset, len) in &self.pages {
+            let start = out.len();
+            out.resize(start + *len as usize, 0);
+            spill.read_at(*offset, &mut out[start..])?;
+        }
+        out.extend_from_slice(&self.rest);
+        Ok(())
+    }
+}
+
+/// Formats the rows in `keeps_text` slice by slice; their text by lane.
+fn keep_text(
+    timeline: &Timeline,
+    format: &dyn Format,
+    keeps_text: &[bool],
+) -> io::Result<Vec<Text>> {
+    let engine = &timeline.engine;
+    let holds_some = |ring: &u32| {
+        let ring = &engine.rings[*ring as usize];
+        let extra = ring.extras.iter().map(|(event, _)| event.lane);
+        let mut rows = ring.rows.iter().map(|used| used.row).chain(extra);
+        rows.any(|row| keeps_text[row as usize])
+    };
+    let rings: Vec<u32> = engine.all_rings().into_iter().filter(holds_some).collect();
+    let mut texts = Vec::new();
+    texts.resize_with(timeline.lanes.len(), Text::default);
+    let keeping = Keeping {
+        timeline,
+        format,
+        rings: &rings,
+        keeps_text,
+        page: (KEPT_TEXT / texts.len().max(1)).clamp(*PAGE.start(), *PAGE.end()),
+        texts: Mutex::new(texts),
+    };
+    let slices = if rings.is_empty() {
+        0
+    } else {
+        timeline.cuts.len().saturating_sub(1)
+    };
+    pipeline::run(&keeping, slices)?;
+    let texts = keeping.texts.into_inner();
+    Ok(texts.unwrap_or_else(PoisonError::into_inner))
+}
+
+struct Keeping<'a> {
+    timeline: &'a Timeline,
+    format: &'a dyn Format,
+    rings: &'a [u32],
+    keeps_text: &'a [bool],
+    page: usize,
+    texts: Mutex<Vec<Text>>,
+}
+
+/// Text of a slice, and where that of each lane ends: lane, end, events.
+#[derive(Default)]
+struct Room {
+    gatherer: Gatherer,
+    bytes: Vec<u8>,
+    ends: Vec<(u32, usize, u64)>,
+}
+
+impl Stages for Keeping<'_> {
+    type Room = Room;
+    type Error = io::Error;
+
+    fn prepare(&self, piece: usize, room: &mut Room) -> io::Result<()> {
+        let scope = Scope {
+            rings: self.rings,
+            rows: RowSet::Listed(self.keeps_text),
+            is_by_lane: true,
+        };
+        let (from_ns, to_ns) = (self.timeline.cuts[piece], self.timeline.cuts[piece + 1]);
+        let engine = &self.timeline.engine;
+        engine.slice(&mut room.gatherer, scope, from_ns, to_ns)?;
+        room.bytes.clear();
+        room.ends.clear();
+        room.gatherer.events.sort_by_key(|event| event.lane);
+        let whole = room.gatherer.slice(self.timeline);
+        for events in whole.events.chunk_by(|a, b| a.lane == b.lane) {
+            let slice = Slice { events, ..whole };
+            self.format.slice(&slice, &mut room.bytes);
+            let lane = events.first().map_or(0, |event| event.lane);
+            room.ends
+                .push((lane, room.bytes.len(), slice.record_count()));
+        }
+        Ok(())
+    }
+
+    fn in_turn(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let spill = &self.timeline.engine.storage.spill;
+        let mut start = 0;
+        for (lane, end, event_count) in &room.ends {
+            let bytes = &room.bytes[start..*end];
+            texts[*lane as usize].add(bytes, *event_count, self.page, spill)?;
+            start = *end;
+        }
+        Ok(())
+    }
+
+    fn complete(&self, _piece: usize, _room: &mut Room) -> io::Result<()> {
+        Ok(())
+    }
+}
