@@ -32,6 +32,7 @@ pub fn reads_counter() -> bool {
 }
 
 /// Ticks of the process's clock, now.
+#[inline(always)]
 pub fn ticks() -> u64 {
     clock::ticks()
 }
@@ -90,10 +91,11 @@ pub fn site(
 
 /// The ring of a thread.
 #[derive(Clone, Copy)]
-pub struct Ring(&'static ThreadRing);
+pub struct Ring(pub(crate) &'static ThreadRing);
 
 impl Ring {
     /// The calling thread's ring, made if it has none; `None` when it can't record, which is counted.
+    #[inline(always)]
     pub fn current() -> Option<Ring> {
         thread::current().map(Ring)
     }
@@ -114,6 +116,7 @@ impl Ring {
     }
 
     /// False in a forked child: the ring is its parent's.
+    #[inline(always)]
     pub fn is_ours(self) -> bool {
         self.0.is_ours()
     }

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use ringscope_ringbuf::layout::{
-    LEVEL_ALL, LEVEL_E2E, LEVEL_KERNEL, LEVEL_OFF, MODE_FLIGHT, MODE_FULL,
+    LEVEL_ALL, LEVEL_E2E, LEVEL_KERNEL, LEVEL_OFF, MAX_OPEN_SLOTS, MODE_FLIGHT, MODE_FULL,
 };
 use ringscope_ringbuf::setting::{DEFAULT_LEVEL, parse_level, parse_size};
 
@@ -109,6 +109,12 @@ impl Config {
         self
     }
 
+    /// The run's own directory, of mode 0700, for processes that share a run; else each makes one in [`Config::dir`].
+    pub fn run_dir(mut self, run: impl AsRef<std::path::Path>) -> Config {
+        self.run = Path::from_bytes(run.as_ref().as_os_str().as_encoded_bytes());
+        self
+    }
+
     /// Which spans are recorded; [`Level::OFF`] arms the process, so that `ringscope level` can switch it on.
     pub fn level(mut self, level: Level) -> Config {
         self.level = level.0;
@@ -130,6 +136,12 @@ impl Config {
     /// Bytes that full mode may write to files before it goes on as flight mode does.
     pub fn max_size(mut self, bytes: u64) -> Config {
         self.max_bytes = bytes;
+        self
+    }
+
+    /// Spans of a thread that are shown while they are open, at most; 64 to 1,024.
+    pub fn open_slots(mut self, count: usize) -> Config {
+        self.open_slots = count.clamp(DEFAULT_OPEN_SLOTS, MAX_OPEN_SLOTS);
         self
     }
 

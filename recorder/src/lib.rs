@@ -23,6 +23,9 @@ mod arena;
 pub mod c_abi;
 mod clock;
 mod config;
+#[cfg(feature = "dynamic")]
+#[doc(hidden)]
+pub mod dynamic;
 mod event;
 mod future;
 mod level;

@@ -136,6 +136,15 @@ fn remember(
     Some(name)
 }
 
+/// A lane that nobody has yet; `None` when all numbers are taken.
+pub(crate) fn new_lane() -> Option<u16> {
+    let lane = u16::try_from(NEXT_LANE.fetch_add(1, Ordering::Relaxed)).ok();
+    if lane.is_none() {
+        NEXT_LANE.store(u32::from(u16::MAX) + 1, Ordering::Relaxed);
+    }
+    lane
+}
+
 /// Puts a new name into an empty place; the name that stands there afterwards.
 #[cold]
 fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<&'static Name> {
@@ -145,12 +154,8 @@ fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<
     let id = match what {
         Use::Site { .. } => site::new_id(),
         Use::Key => NEXT_KEY.fetch_add(1, Ordering::Relaxed),
-        Use::Track => NEXT_LANE.fetch_add(1, Ordering::Relaxed),
+        Use::Track => u32::from(new_lane()?),
     };
-    if matches!(what, Use::Track) && id > u32::from(u16::MAX) {
-        NEXT_LANE.store(u32::from(u16::MAX) + 1, Ordering::Relaxed);
-        return None;
-    }
     let name = Name {
         text: arena::copy(text)?,
         what,
@@ -172,6 +177,12 @@ fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<
 }
 
 impl Name {
+    /// The id, whether or not a process's file holds the name.
+    #[cfg(feature = "dynamic")]
+    pub(crate) fn number(&self) -> u32 {
+        self.id
+    }
+
     /// Id of the name in `process`, whose file holds it when this returns.
     #[inline]
     pub(crate) fn id_in(&self, process: &Process) -> u32 {

@@ -210,6 +210,32 @@ pub(crate) fn configure(config: Config) -> bool {
     current().is_some()
 }
 
+/// Makes `config` what the process records with should the environment ask for it.
+#[cfg(feature = "dynamic")]
+pub(crate) fn set_default(config: Config) {
+    let config = Config {
+        wanted: false,
+        ..config
+    };
+    if let Some(config) = arena::place(config) {
+        CODE_CONFIG.store(ptr::from_ref(config).cast_mut(), Ordering::Release);
+    }
+}
+
+/// Ends this process's recording as `exit` would, and begins one with `config`, in files of its own. Rings of before
+/// are a parent's from now on. No thread may be recording meanwhile.
+#[cfg(feature = "dynamic")]
+pub(crate) fn restart(config: Config) -> bool {
+    if let Some(process) = recording() {
+        at_end();
+        process.close_inherited();
+    }
+    PROCESS.store(ptr::null_mut(), Ordering::Release);
+    REFUSAL.store(ptr::null_mut(), Ordering::Release);
+    level::generation_word().store(0, Ordering::Release);
+    configure(config)
+}
+
 /// Why the process does not record.
 pub(crate) fn refusal() -> Option<Refusal> {
     // SAFETY: only `refuse` stores here, pointers into the arena.
