@@ -42,6 +42,8 @@ pub enum TimeBound {
     FromEnd(u64),
     /// Since 1970, ns.
     Epoch(i64),
+    /// On CLOCK_MONOTONIC, ns.
+    Monotonic(i64),
 }
 
 impl std::fmt::Display for TimeBound {
@@ -60,6 +62,7 @@ impl std::fmt::Display for TimeBound {
                 Ok(date) => write!(f, "{date}"),
                 Err(_) => write!(f, "{ns} ns since 1970"),
             },
+            TimeBound::Monotonic(ns) => write!(f, "{ns} ns of CLOCK_MONOTONIC"),
         }
     }
 }
@@ -129,6 +132,7 @@ impl Bounds {
             TimeBound::FromStart(ns) => self.start_ns.saturating_add(signed(ns)),
             TimeBound::FromEnd(ns) => self.end_ns.saturating_sub(signed(ns)),
             TimeBound::Epoch(ns) => ns.saturating_sub(self.epoch_offset_ns),
+            TimeBound::Monotonic(ns) => ns,
         }
     }
 }
