@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Level(LevelArgs),
     /// Make one file of a run, which every command takes for the run
     Pack(PackArgs),
+    /// Make one trace of the fragments that the processes of a serving stack left
+    Merge(MergeArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a directory
@@ -397,6 +399,30 @@ pub(crate) struct PackArgs {
     /// File to write, - for standard output [default: the run's name and .tar.zst]
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
+}
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  ringscope merge profile_out/fragments -o trace.json   rings and JSON lines alike
+
+Time stamps are those of CLOCK_MONOTONIC, as of Python's time.perf_counter.";
+
+/// Arguments of `merge`.
+#[derive(Debug, Args)]
+#[command(after_help = MERGE_EXAMPLES)]
+pub(crate) struct MergeArgs {
+    /// Directory with trace.*.jsonl files, rings, or both
+    #[arg(value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Trace to write, - for standard output
+    #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
+    pub(crate) output: PathBuf,
+    /// Nothing from rings that ended before this time of CLOCK_MONOTONIC, in nanoseconds
+    #[arg(long, value_name = "NS")]
+    pub(crate) from_ns: Option<i64>,
+    /// Print the number of events and bytes as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `completions`.

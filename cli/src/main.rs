@@ -12,6 +12,7 @@ mod inspect;
 mod level;
 mod losses;
 mod ls;
+mod merge;
 mod output;
 mod pack;
 mod record;
@@ -63,6 +64,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Gc(args) => gc::run(args),
         Command::Level(args) => level::run(args),
         Command::Pack(args) => pack::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
     }
