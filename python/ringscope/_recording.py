@@ -1,0 +1,96 @@
+"""Switching recording on and off, and what the process records now."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple, Optional, Union
+
+from ringscope import _ringscope
+
+_UNITS = {"": 1, "B": 1, "K": 1 << 10, "KiB": 1 << 10, "M": 1 << 20, "MiB": 1 << 20, "G": 1 << 30, "GiB": 1 << 30}
+_DEFAULT_LEVEL = "e2e,kernel"
+
+
+class Status(NamedTuple):
+    """What the process records now."""
+
+    run: Optional[Path]
+    """The run's directory; `None` while the process has no files (they are made at its first record)."""
+    level: str
+    """Levels that are recorded: `off`, or e2e, kernel, verbose."""
+    refusal: Optional[str]
+    """Why the process does not record, where something failed."""
+
+
+def start(
+    dir: Union[str, "os.PathLike[str]", None] = None,
+    *,
+    level: Optional[str] = None,
+    mode: str = "flight",
+    ring_size: Union[int, str] = 0,
+    max_size: Union[int, str] = 0,
+    process_name: Optional[str] = None,
+    rank: Optional[int] = None,
+) -> bool:
+    """Starts recording, or goes on after `stop()`; true when the process records now.
+
+    dir: directory in which a directory for the run is made; default `/dev/shm/ringscope-UID`.
+    level: which spans are recorded: e2e, kernel, verbose, joined by commas; default `e2e,kernel`.
+    mode: `flight` keeps the newest records of each thread, `full` all of them.
+    ring_size: bytes of records that a thread's ring holds, such as `"4MiB"`; default 1 MiB.
+    max_size: bytes that `full` may write; default 4 GiB.
+
+    What `ringscope record` and the environment say goes first. A process that records already only changes its level.
+    """
+    if mode not in ("flight", "full"):
+        raise ValueError(f"mode: expected flight or full, found {mode!r}")
+    if status().run is not None:
+        return bool(_ringscope._set_level(level or _DEFAULT_LEVEL))
+    started = _ringscope._start(
+        None if dir is None else os.fsdecode(dir),
+        None,
+        level,
+        mode == "full",
+        _bytes(ring_size),
+        _bytes(max_size),
+        process_name,
+        -1 if rank is None else rank,
+    )
+    _ringscope._set_target(0)
+    return bool(started)
+
+
+def stop() -> bool:
+    """Stops recording; what was recorded stays. False when the process did not record."""
+    if status().run is None or status().level == "off":
+        return False
+    return bool(_ringscope._set_level("off"))
+
+
+def level(levels: Optional[str] = None) -> str:
+    """The levels that are recorded; with an argument, sets them first (`off`, or e2e, kernel, verbose)."""
+    if levels is not None:
+        _ringscope._set_level(levels)
+    return status().level
+
+
+def is_enabled(level: str = "e2e") -> bool:
+    """True when spans of this level are recorded now."""
+    return bool(_ringscope._is_enabled(level))
+
+
+def status() -> Status:
+    """What the process records now; sets nothing up."""
+    run, levels, refusal = _ringscope._status()
+    return Status(None if run is None else Path(run), levels, refusal)
+
+
+def _bytes(size: Union[int, str]) -> int:
+    if isinstance(size, int):
+        return size
+    digits = size.rstrip("BKMGi").strip()
+    unit = size[len(digits) :].strip()
+    if not digits.isdigit() or unit not in _UNITS:
+        raise ValueError(f"size: expected bytes, or a number with KiB, MiB or GiB, found {size!r}")
+    return int(digits) * _UNITS[unit]

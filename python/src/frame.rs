@@ -1,0 +1,153 @@
+//! One entry of a span, from its beginning to its end.
+
+use ringscope::c_abi::{self, Ring};
+use ringscope::dynamic::{Event, NO_SLOT};
+use ringscope_ringbuf::layout::{DropCause, Kind};
+
+use crate::payload::Payload;
+use crate::place::Place;
+use crate::{lane, thread};
+
+/// Which kind of record a span becomes.
+#[derive(Clone, Copy)]
+pub(crate) struct Form {
+    pub(crate) kind: Kind,
+    /// Goes before the arguments, for launches and waits.
+    pub(crate) correlation: u64,
+}
+
+impl Form {
+    /// A span.
+    pub(crate) const SPAN: Form = Form {
+        kind: Kind::Span,
+        correlation: 0,
+    };
+
+    /// What stands in w2, and what follows it.
+    #[inline(always)]
+    fn words(self, payload: &Payload) -> (u64, &[u8]) {
+        if matches!(self.kind, Kind::Span) {
+            (payload.word(), payload.rest())
+        } else {
+            (self.correlation, payload.bytes())
+        }
+    }
+}
+
+/// A span that has begun, or room for one.
+pub(crate) struct Frame {
+    /// `None` when nothing is open here.
+    ring: Option<Ring>,
+    start: u64,
+    site: u32,
+    slot: u32,
+    lane: u16,
+    pub(crate) payload: Payload,
+}
+
+impl Frame {
+    /// Nothing open, no arguments.
+    pub(crate) const EMPTY: Frame = Frame {
+        ring: None,
+        start: 0,
+        site: 0,
+        slot: NO_SLOT,
+        lane: 0,
+        payload: Payload::EMPTY,
+    };
+
+    /// Makes the memory at `place` an empty frame without writing more of it than that takes.
+    ///
+    /// # Safety
+    ///
+    /// `place` may be written, and holds no frame.
+    #[inline(always)]
+    pub(crate) unsafe fn begin_at(place: *mut Frame) {
+        // SAFETY: passed on to the caller; the other fields are set before they are read.
+        unsafe {
+            (&raw mut (*place).ring).write(None);
+            Payload::begin_at(&raw mut (*place).payload);
+        }
+    }
+
+    /// True between beginning and end.
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// Begins here; not while it is open. Whether the level is on was asked before.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, place: Place, form: Form) {
+        let Some(ring) = thread::ring() else {
+            return;
+        };
+        self.lane = lane::current(ring);
+        self.site = place.id(ring);
+        let (word, rest) = form.words(&self.payload);
+        (self.slot, self.start) = ring.open((form.kind, self.site, self.lane), word, rest);
+        self.ring = Some(ring);
+    }
+
+    /// Records the span that is open here; `end` was read before anything else was done.
+    #[inline(always)]
+    pub(crate) fn end(&mut self, form: Form, end: u64) {
+        let Some(began_on) = self.ring.take() else {
+            return;
+        };
+        let Some(ring) = thread::ring() else {
+            // The thread's end has begun: nothing tells that the span ended.
+            return;
+        };
+        if !began_on.is_ours() {
+            return c_abi::count(DropCause::InheritedGuard);
+        }
+        let event = self.event(form, end);
+        let (word, rest) = form.words(&self.payload);
+        ring.record(event, word, rest);
+        began_on.close(self.slot);
+    }
+
+    /// Ends the span and begins the next one at the same moment, without arguments.
+    pub(crate) fn next(&mut self, place: Place) {
+        let now = c_abi::ticks();
+        let Some(ring) = self.ring.filter(|ring| ring.is_ours()) else {
+            return;
+        };
+        let event = self.event(Form::SPAN, now);
+        let (word, rest) = Form::SPAN.words(&self.payload);
+        let Some(here) = thread::ring() else {
+            return;
+        };
+        here.record(event, word, rest);
+        self.site = place.id(here);
+        self.start = now;
+        ring.reopen(self.slot, self.site, now);
+    }
+
+    /// Shows arguments that became known late in the open slot.
+    pub(crate) fn show_arguments(&self, form: Form) {
+        if let Some(ring) = self.ring.filter(|ring| ring.is_ours()) {
+            let (word, rest) = form.words(&self.payload);
+            ring.extend_open(self.slot, word, rest);
+        }
+    }
+
+    /// True when the span began on this thread, and on the lane that records stand on now.
+    pub(crate) fn began_here(&self) -> bool {
+        self.ring.is_some_and(|began_on| {
+            thread::ring().is_some_and(|ring| ring.is(began_on) && lane::current(ring) == self.lane)
+        })
+    }
+
+    fn event(&self, form: Form, end: u64) -> Event {
+        Event {
+            kind: form.kind,
+            site: self.site,
+            lane: self.lane,
+            start: self.start,
+            // Counters of two cores may differ by a few ticks: a span that moved between them is 0 long.
+            duration: end.saturating_sub(self.start),
+        }
+    }
+}

@@ -1,0 +1,544 @@
+//! Span objects: what `span(...)` and `Span(...)` give.
+//!
+//! The memory of objects is kept in a list when they die, since most live as long as one `with` statement. An object
+//! may be entered several times at once (from tasks and threads, or nested): the first entry stands in the object, the
+//! others behind it.
+
+use core::ffi::{c_int, c_void};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use pyo3_ffi::*;
+use ringscope::{c_abi, dynamic};
+
+use crate::arguments::Call;
+use crate::frame::{Form, Frame};
+use crate::guarded::Guarded;
+use crate::interpreter::{Method, RaisedAside, new_reference, none, type_error};
+use crate::payload::Payload;
+use crate::place::Place;
+use crate::{argument, place};
+
+/// Objects whose memory is kept.
+const KEPT: usize = 64;
+
+/// A span object.
+#[repr(C)]
+pub(crate) struct Span {
+    base: PyObject,
+    place: Place,
+    form: Form,
+    /// A dict that is read at the end, and shown while the span is open; or null.
+    late_args: *mut PyObject,
+    /// Bytes of the first frame's payload that every entry begins with.
+    own_len: usize,
+    first: Frame,
+    /// Entries that began while the first one was open, the newest last.
+    #[expect(
+        clippy::vec_box,
+        reason = "frames hold their bytes, and would be moved"
+    )]
+    others: Vec<Box<Frame>>,
+}
+
+static TYPE: AtomicPtr<PyTypeObject> = AtomicPtr::new(ptr::null_mut());
+static LAP_TYPE: AtomicPtr<PyTypeObject> = AtomicPtr::new(ptr::null_mut());
+static FREE: Guarded<Vec<*mut Span>> = Guarded::new(Vec::new());
+/// Python's part of `span(...)` as a decorator: called with the object and what is decorated.
+static DECORATE: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
+
+/// A new object, with nothing open; null, with an exception set, without memory.
+#[inline(always)]
+pub(crate) fn new(class: *mut PyTypeObject) -> *mut Span {
+    // SAFETY: the GIL is held. Memory from the list is as large as new memory, and nobody else has it; every field
+    // that is read is written first.
+    unsafe {
+        let memory = match FREE.get().pop() {
+            Some(memory) => memory,
+            None => {
+                let memory = PyObject_Malloc(size_of::<Span>()).cast::<Span>();
+                if memory.is_null() {
+                    return PyErr_NoMemory().cast();
+                }
+                memory
+            }
+        };
+        let span = PyObject_Init(memory.cast(), class).cast::<Span>();
+        (&raw mut (*span).form).write(Form::SPAN);
+        (&raw mut (*span).late_args).write(ptr::null_mut());
+        (&raw mut (*span).own_len).write(0);
+        Frame::begin_at(&raw mut (*span).first);
+        (&raw mut (*span).others).write(Vec::new());
+        span
+    }
+}
+
+/// The type of spans.
+#[inline(always)]
+pub(crate) fn class() -> *mut PyTypeObject {
+    TYPE.load(Ordering::Relaxed)
+}
+
+impl Span {
+    /// Sets where the span is; to be done before anything else.
+    #[inline(always)]
+    pub(crate) fn set_place(&mut self, place: Place) {
+        self.place = place;
+        self.own_len = self.first.payload.len();
+    }
+
+    /// Sets what kind of record it becomes.
+    pub(crate) fn set_form(&mut self, form: Form) {
+        self.form = form;
+    }
+
+    /// Arguments of every entry.
+    #[inline(always)]
+    pub(crate) fn payload(&mut self) -> &mut Payload {
+        &mut self.first.payload
+    }
+
+    /// Sets a dict that is read when the span ends.
+    #[inline(always)]
+    pub(crate) fn set_late_args(&mut self, args: *mut PyObject) {
+        // SAFETY: a live object; the reference is given back by `clear`.
+        self.late_args = unsafe { new_reference(args) };
+    }
+
+    /// Begins an entry.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self) {
+        if self.first.is_open() {
+            return self.begin_another();
+        }
+        if !dynamic::is_enabled(self.place.level_bit) {
+            return;
+        }
+        self.first.payload.truncate(self.own_len);
+        if !self.late_args.is_null() {
+            argument::put_all(&mut self.first.payload, self.late_args);
+        }
+        self.first.begin(self.place, self.form);
+    }
+
+    /// Begins an entry while another one is open; one that is not recorded takes a place too, so that ends match.
+    #[cold]
+    #[inline(never)]
+    fn begin_another(&mut self) {
+        let mut frame = Box::new(Frame::EMPTY);
+        let own = self.first.payload.bytes().get(..self.own_len);
+        frame.payload.copy_bytes(own.unwrap_or_default());
+        if dynamic::is_enabled(self.place.level_bit) {
+            frame.begin(self.place, self.form);
+        }
+        self.others.push(frame);
+    }
+
+    /// Ends an entry: the newest one of this thread and lane, else the newest.
+    #[inline(always)]
+    pub(crate) fn end(&mut self) {
+        // The clock first, so that the span does not contain its own recording.
+        let end = c_abi::ticks();
+        if !self.others.is_empty() {
+            return self.end_another(end);
+        }
+        if self.first.is_open() {
+            if !self.late_args.is_null() {
+                read_late(&mut self.first, self.own_len, self.late_args);
+            }
+            self.first.end(self.form, end);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_another(&mut self, end: u64) {
+        let mut frame = match self.newest_here() {
+            Some(Which::Other(index)) => self.others.remove(index),
+            Some(Which::First) => return self.first.end(self.form, end),
+            None => match self.others.pop() {
+                Some(frame) => frame,
+                None => return,
+            },
+        };
+        frame.end(self.form, end);
+    }
+
+    fn newest_here(&self) -> Option<Which> {
+        let other = self.others.iter().rposition(|frame| frame.began_here());
+        let first = || self.first.began_here().then_some(Which::First);
+        other.map(Which::Other).or_else(first)
+    }
+
+    /// The entry that arguments are set on.
+    fn entered(&mut self) -> Option<&mut Frame> {
+        if self.others.is_empty() {
+            return Some(&mut self.first).filter(|frame| frame.is_open());
+        }
+        match self.newest_here()? {
+            Which::First => Some(&mut self.first),
+            Which::Other(index) => self.others.get_mut(index).map(|frame| &mut **frame),
+        }
+    }
+
+    /// Adds arguments to the entry that is open.
+    fn set(&mut self, call: Call) {
+        let form = self.form;
+        let Some(frame) = self.entered() else {
+            return;
+        };
+        for (keyword, value) in call.keywords() {
+            argument::put(&mut frame.payload, keyword, value);
+        }
+        frame.show_arguments(form);
+    }
+
+    /// Ends the phase and begins the next one.
+    fn next(&mut self, place: Place) {
+        if self.first.is_open() {
+            self.first.next(place);
+        }
+    }
+}
+
+/// An entry of a span object.
+enum Which {
+    First,
+    Other(usize),
+}
+
+/// Replaces what was shown while the span was open by what the dict holds now.
+#[inline]
+fn read_late(frame: &mut Frame, own_len: usize, args: *mut PyObject) {
+    frame.payload.truncate(own_len);
+    argument::put_all(&mut frame.payload, args);
+}
+
+/// # Safety
+///
+/// `object` is a span that is alive, and no other reference to its fields is in use.
+#[inline(always)]
+pub(crate) unsafe fn of<'a>(object: *mut PyObject) -> &'a mut Span {
+    // SAFETY: passed on to the caller.
+    unsafe { &mut *object.cast::<Span>() }
+}
+
+unsafe extern "C" fn dealloc(object: *mut PyObject) {
+    // SAFETY: called by the interpreter for the last reference. A span that is open ends with its object, as a guard
+    // would; the exception that is being raised stays as it is.
+    unsafe {
+        let span = of(object);
+        if span.first.is_open() || !span.others.is_empty() {
+            end_all(span);
+        }
+        if !span.late_args.is_null() {
+            Py_DecRef(span.late_args);
+        }
+        let class = Py_TYPE(object);
+        ptr::drop_in_place(&raw mut span.others);
+        ptr::drop_in_place(&raw mut span.first);
+        if FREE.get().len() < KEPT {
+            FREE.get().push(span);
+        } else {
+            PyObject_Free(object.cast());
+        }
+        Py_DecRef(class.cast());
+    }
+}
+
+#[cold]
+fn end_all(span: &mut Span) {
+    let _aside = RaisedAside::begin();
+    while let Some(mut frame) = span.others.pop() {
+        frame.end(span.form, c_abi::ticks());
+    }
+    span.end();
+}
+
+/// `span(name, *, cat, level, args, **keys)`
+pub(crate) unsafe extern "C" fn make(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter; the object is new.
+    unsafe {
+        let span = new(class());
+        if span.is_null() {
+            return ptr::null_mut();
+        }
+        let call = Call::new(args, count, keywords);
+        match call.describe(0, (*span).payload()) {
+            Some(place) => {
+                (*span).set_place(place);
+                span.cast()
+            }
+            None => {
+                Py_DecRef(span.cast());
+                ptr::null_mut()
+            }
+        }
+    }
+}
+
+/// `lap(name, *, cat, level, args, **keys)`: begun at once.
+pub(crate) unsafe extern "C" fn make_lap(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter; the object is new.
+    unsafe {
+        let lap = new(LAP_TYPE.load(Ordering::Relaxed));
+        if lap.is_null() {
+            return ptr::null_mut();
+        }
+        let call = Call::new(args, count, keywords);
+        let Some(place) = call.describe(0, (*lap).payload()) else {
+            Py_DecRef(lap.cast());
+            return ptr::null_mut();
+        };
+        (*lap).set_place(place);
+        (*lap).begin();
+        lap.cast()
+    }
+}
+
+/// `Span(...)`: what `span(...)` gives.
+unsafe extern "C" fn construct(
+    _: *mut PyTypeObject,
+    args: *mut PyObject,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter with a tuple and a dict or null; what is built here is given back.
+    unsafe {
+        let (mut values, names) = (Vec::new(), PyList_New(0));
+        let count = PyTuple_Size(args);
+        values.extend((0..count).map(|index| PyTuple_GetItem(args, index)));
+        let (mut at, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+        while !keywords.is_null() && PyDict_Next(keywords, &mut at, &mut key, &mut value) != 0 {
+            PyList_Append(names, key);
+            values.push(value);
+        }
+        let names_tuple = PyList_AsTuple(names);
+        Py_XDECREF(names);
+        if names_tuple.is_null() {
+            return ptr::null_mut();
+        }
+        let span = make(ptr::null_mut(), values.as_ptr(), count, names_tuple);
+        Py_DecRef(names_tuple);
+        span
+    }
+}
+
+/// `Lap(...)` is made by `lap(...)` alone.
+unsafe extern "C" fn refuse(
+    _: *mut PyTypeObject,
+    _: *mut PyObject,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    type_error(c"a Lap is made by ringscope.lap()")
+}
+
+/// `span(function)`: a decorator.
+unsafe extern "C" fn call(
+    object: *mut PyObject,
+    args: *mut PyObject,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter with a tuple and a dict or null.
+    unsafe {
+        let has_keywords = !keywords.is_null() && PyDict_Size(keywords) > 0;
+        if PyTuple_Size(args) != 1 || has_keywords {
+            return type_error(c"a span as a decorator takes the function");
+        }
+        let function = PyTuple_GetItem(args, 0);
+        let decorate = DECORATE.load(Ordering::Relaxed);
+        PyObject_CallFunctionObjArgs(decorate, object, function, ptr::null_mut::<PyObject>())
+    }
+}
+
+/// `_decorate_with(function)`: tells Python's part of decorators.
+pub(crate) unsafe extern "C" fn decorate_with(
+    _: *mut PyObject,
+    function: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter; the function is held for ever.
+    unsafe { DECORATE.store(new_reference(function), Ordering::Relaxed) };
+    none()
+}
+
+unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by the interpreter on a span.
+    unsafe {
+        of(object).begin();
+        new_reference(object)
+    }
+}
+
+unsafe extern "C" fn enter_lap(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by the interpreter on a lap, which has begun.
+    unsafe { new_reference(object) }
+}
+
+unsafe extern "C" fn exit(
+    object: *mut PyObject,
+    _: *const *mut PyObject,
+    _: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter on a span.
+    unsafe { of(object).end() };
+    none()
+}
+
+unsafe extern "C" fn end(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by the interpreter on a span.
+    unsafe { of(object).end() };
+    none()
+}
+
+unsafe extern "C" fn set(
+    object: *mut PyObject,
+    args: *const *mut PyObject,
+    count: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    if count != 0 {
+        return type_error(c"set: arguments have names, as in set(tokens=3)");
+    }
+    // SAFETY: called by the interpreter on a span.
+    unsafe { of(object).set(Call::new(args, count, keywords)) };
+    none()
+}
+
+unsafe extern "C" fn next(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by the interpreter on a lap; the next phase has its category's default and its level.
+    unsafe {
+        let lap = of(object);
+        lap.next(place::named(lap.place, name));
+    }
+    none()
+}
+
+unsafe extern "C" fn copy(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by the interpreter on a span; the copy is new.
+    unsafe {
+        let copy = new(class());
+        if copy.is_null() {
+            return ptr::null_mut();
+        }
+        let original = of(object);
+        let own = original.first.payload.bytes().get(..original.own_len);
+        (*copy).payload().copy_bytes(own.unwrap_or_default());
+        (*copy).set_place(original.place);
+        (*copy).set_form(original.form);
+        copy.cast()
+    }
+}
+
+static METHODS: [Method; 7] = [
+    Method::plain(c"__enter__", enter, c"Begins the span."),
+    Method::positional(
+        c"__exit__",
+        exit,
+        c"Ends the span, also when an exception left its body.",
+    ),
+    Method::plain(c"begin", enter, c"Begins the span; returns it."),
+    Method::plain(c"end", end, c"Ends the span."),
+    Method::fast(
+        c"set",
+        set,
+        c"Adds arguments that were not known at the beginning.",
+    ),
+    Method::plain(
+        c"_copy",
+        copy,
+        c"A new span of the same place and arguments.",
+    ),
+    Method::END,
+];
+
+static LAP_METHODS: [Method; 6] = [
+    Method::single(
+        c"next",
+        next,
+        c"Ends the phase and begins the next one at the same moment.",
+    ),
+    Method::plain(c"__enter__", enter_lap, c""),
+    Method::positional(c"__exit__", exit, c"Ends the last phase."),
+    Method::plain(c"end", end, c"Ends the last phase."),
+    Method::fast(c"set", set, c"Adds arguments to the phase."),
+    Method::END,
+];
+
+const SPAN_DOC: &core::ffi::CStr = c"Span(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nA span: a context manager, a decorator, or begun and ended by hand. It may be used again and again, also while\nit is open, by several threads and tasks.";
+const LAP_DOC: &core::ffi::CStr = c"Adjacent spans that share their clock reads; made by lap().";
+
+/// Makes the types and puts them into the module. False, with an exception set, when that fails.
+///
+/// # Safety
+///
+/// `module` is the module being made.
+pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
+    let mut slots = [
+        slot(Py_tp_dealloc, dealloc as *mut c_void),
+        slot(Py_tp_methods, METHODS[0].definition().cast()),
+        slot(Py_tp_new, construct as *mut c_void),
+        slot(Py_tp_call, call as *mut c_void),
+        slot(Py_tp_doc, SPAN_DOC.as_ptr().cast_mut().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    let mut lap_slots = [
+        slot(Py_tp_dealloc, dealloc as *mut c_void),
+        slot(Py_tp_methods, LAP_METHODS[0].definition().cast()),
+        slot(Py_tp_new, refuse as *mut c_void),
+        slot(Py_tp_doc, LAP_DOC.as_ptr().cast_mut().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    // SAFETY: passed on to the caller.
+    unsafe {
+        add_type(module, (c"ringscope.Span", c"Span"), &mut slots, &TYPE)
+            && add_type(
+                module,
+                (c"ringscope.Lap", c"Lap"),
+                &mut lap_slots,
+                &LAP_TYPE,
+            )
+    }
+}
+
+fn slot(number: c_int, pfunc: *mut c_void) -> PyType_Slot {
+    PyType_Slot {
+        slot: number,
+        pfunc,
+    }
+}
+
+/// # Safety
+///
+/// `module` is the module being made; the slots are those of a type of [`Span`] objects.
+unsafe fn add_type(
+    module: *mut PyObject,
+    (full_name, name): (&'static core::ffi::CStr, &'static core::ffi::CStr),
+    slots: &mut [PyType_Slot],
+    place: &AtomicPtr<PyTypeObject>,
+) -> bool {
+    let mut spec = PyType_Spec {
+        name: full_name.as_ptr(),
+        basicsize: size_of::<Span>() as c_int,
+        itemsize: 0,
+        flags: Py_TPFLAGS_DEFAULT as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: passed on to the caller; the type is held for ever.
+    unsafe {
+        let class = PyType_FromSpec(&mut spec);
+        if class.is_null() {
+            return false;
+        }
+        place.store(class.cast(), Ordering::Relaxed);
+        PyModule_AddObject(module, name.as_ptr(), new_reference(class)) == 0
+    }
+}
