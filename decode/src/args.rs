@@ -10,6 +10,21 @@ use crate::gaps::LostCause;
 use crate::rows::RowKind;
 use crate::timeline::Timeline;
 
+/// Keys that the decoder adds.
+pub(crate) const OWN_KEYS: [&str; 11] = [
+    "records",
+    "cause",
+    "tasks",
+    "correlation",
+    "task_token",
+    "register",
+    "received_before_ns",
+    "device",
+    "stream",
+    "ringscope.open",
+    "ringscope.clipped",
+];
+
 /// Key and value of an argument.
 pub(crate) type Arg<'a> = (Cow<'a, str>, Value<'a>);
 

@@ -10,7 +10,7 @@ use crate::event::{Event, EventKind};
 use crate::format::{Format, Slice};
 use crate::json::{put_i64, put_str, put_tree, put_u64, put_us, put_value};
 use crate::lanes::Lane;
-use crate::timeline::{TimeBase, Timeline};
+use crate::timeline::Timeline;
 use crate::trace::{self, Order, Output};
 
 /// Writes the trace of `timeline` as Chrome trace JSON; see [`trace::write`].
@@ -51,16 +51,11 @@ impl<'a> Chrome<'a> {
             put_ids(&mut ids, lane.pid, lane.tid);
             ids
         });
-        let base_ns = match timeline.time_base {
-            TimeBase::Run => timeline.start_ns,
-            TimeBase::Monotonic => 0,
-            TimeBase::Epoch => timeline.start_ns.saturating_sub(timeline.start_epoch_ns),
-        };
         Chrome {
             timeline,
             site_prefix: site_prefix.collect(),
             lane_ids: lane_ids.collect(),
-            base_ns,
+            base_ns: timeline.base_ns(),
         }
     }
 
@@ -144,9 +139,7 @@ impl Format for Chrome<'_> {
     fn head(&self, out: &mut Vec<u8>) {
         let timeline = self.timeline;
         out.extend_from_slice(b"{\"displayTimeUnit\":\"ns\",\"baseTimeNanoseconds\":");
-        let offset_ns = timeline.start_epoch_ns.saturating_sub(timeline.start_ns);
-        let epoch_ns = offset_ns.saturating_add(self.base_ns);
-        put_i64(out, epoch_ns);
+        put_i64(out, timeline.base_epoch_ns());
         if let Some(rank) = timeline.rank() {
             out.extend_from_slice(b",\"distributedInfo\":{\"rank\":");
             put_i64(out, rank as i64);
@@ -270,7 +263,7 @@ fn put_args(args: &[Arg<'_>], out: &mut Vec<u8>) {
 }
 
 /// What stands behind the events: where they come from and what is missing.
-fn metadata(timeline: &Timeline) -> serde_json::Value {
+pub(crate) fn metadata(timeline: &Timeline) -> serde_json::Value {
     let processes: Vec<_> = timeline
         .processes
         .iter()

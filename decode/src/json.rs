@@ -3,6 +3,8 @@
 //! A backslash is written as `\u005c`: one importer fails on a whole file for a name that ends in `\\`. Text that is
 //! not ASCII stays as it is, since the same importer shows `\u` escapes literally.
 
+use std::borrow::Cow;
+
 use ringscope_ringbuf::payload::Value;
 
 /// Deepest nesting of a JSON argument that is passed on; deeper ones become text, so that readers with a limit (of
@@ -16,16 +18,19 @@ pub(crate) fn put_str(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Appends bytes that should be UTF-8 as a JSON string; what is not becomes U+FFFD. A value that was cut says so.
-pub(crate) fn put_text(out: &mut Vec<u8>, bytes: &[u8], full_len: usize) {
-    out.push(b'"');
-    put_escaped(out, &String::from_utf8_lossy(bytes));
+/// Text of bytes that should be UTF-8; what is not becomes U+FFFD. A value that was cut says so.
+pub(crate) fn text(bytes: &[u8], full_len: usize) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(bytes);
     if full_len > bytes.len() {
-        out.extend_from_slice("… [".as_bytes());
-        put_u64(out, full_len as u64);
-        out.extend_from_slice(b" bytes]");
+        Cow::Owned(format!("{text}… [{full_len} bytes]"))
+    } else {
+        text
     }
-    out.push(b'"');
+}
+
+/// Appends bytes as [`text`] reads them, as a JSON string.
+pub(crate) fn put_text(out: &mut Vec<u8>, bytes: &[u8], full_len: usize) {
+    put_str(out, &text(bytes, full_len));
 }
 
 fn put_escaped(out: &mut Vec<u8>, text: &str) {
@@ -96,7 +101,7 @@ pub(crate) fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
         Value::Hex(number) => put_str(out, &format!("{number:#x}")),
         Value::Str { bytes, full_len } => put_text(out, bytes, full_len),
         Value::Json { bytes, full_len } => {
-            if full_len > bytes.len() || !put_json(out, bytes) {
+            if !put_whole_json(out, bytes, full_len) {
                 put_text(out, bytes, full_len);
             }
         }
@@ -134,6 +139,11 @@ pub(crate) fn put_tree(out: &mut Vec<u8>, tree: &serde_json::Value) {
             out.extend_from_slice(tree.to_string().as_bytes());
         }
     }
+}
+
+/// Appends JSON that was not cut; see [`put_json`].
+pub(crate) fn put_whole_json(out: &mut Vec<u8>, bytes: &[u8], full_len: usize) -> bool {
+    full_len <= bytes.len() && put_json(out, bytes)
 }
 
 /// Appends JSON as it is, on one line and with backslashes written our way; false, with nothing appended, when it is

@@ -61,6 +61,7 @@ mod open_files;
 mod open_spans;
 mod overlap;
 pub mod pack;
+pub mod perfetto;
 mod pipeline;
 pub mod process;
 mod recorder;

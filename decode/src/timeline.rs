@@ -155,6 +155,21 @@ impl Timeline {
         Ok(timeline)
     }
 
+    /// What to subtract from CLOCK_MONOTONIC for a time stamp, ns.
+    pub(crate) fn base_ns(&self) -> i64 {
+        match self.time_base {
+            TimeBase::Run => self.start_ns,
+            TimeBase::Monotonic => 0,
+            TimeBase::Epoch => self.start_ns.saturating_sub(self.start_epoch_ns),
+        }
+    }
+
+    /// CLOCK_REALTIME of time stamp 0, ns since 1970.
+    pub(crate) fn base_epoch_ns(&self) -> i64 {
+        let offset_ns = self.start_epoch_ns.saturating_sub(self.start_ns);
+        offset_ns.saturating_add(self.base_ns())
+    }
+
     /// Name of an event.
     pub fn name(&self, event: &Event) -> &str {
         match event.kind {

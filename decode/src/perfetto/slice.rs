@@ -1,0 +1,264 @@
+//! The packets of a slice.
+
+use std::collections::HashSet;
+
+use ringscope_ringbuf::payload::Value;
+
+use super::fields::{annotation, event, legacy, packet, trace};
+use super::tracks::Tracks;
+use super::wire::{put_bytes, put_f64, put_message, put_uint};
+use super::{
+    ABSOLUTE_CLOCK, DELTA_CLOCK, Perfetto, SHARED_SEQUENCE, put_clock, put_clocks, sequence_of,
+};
+use crate::args::{self, Arg};
+use crate::event::{Event, EventKind};
+use crate::format::Slice;
+use crate::json;
+
+/// A lane that has a sequence of its own, as far as the slice has come.
+#[derive(Clone, Default)]
+struct BusyLane {
+    /// What the sequence's clock shows; `None` before it was set.
+    clock_ns: Option<i64>,
+    /// Ends of the spans that are open, innermost last.
+    open_ends: Vec<i64>,
+}
+
+/// Writes one slice.
+pub(super) struct SliceWriter<'f, 's, 'o> {
+    format: &'f Perfetto<'f>,
+    slice: Slice<'s>,
+    out: &'o mut Vec<u8>,
+    args: Vec<Arg<'s>>,
+    busy: Vec<BusyLane>,
+    /// Counters whose tracks the slice has described.
+    counters: HashSet<u64>,
+}
+
+impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
+    pub(super) fn new(
+        format: &'f Perfetto<'f>,
+        slice: Slice<'s>,
+        out: &'o mut Vec<u8>,
+    ) -> SliceWriter<'f, 's, 'o> {
+        SliceWriter {
+            format,
+            slice,
+            out,
+            args: Vec::new(),
+            busy: vec![BusyLane::default(); format.busy.len()],
+            counters: HashSet::new(),
+        }
+    }
+
+    pub(super) fn write(mut self) {
+        for event in self.slice.events {
+            self.event(event);
+        }
+        // An end may be written before what the span holds: readers sort by time, and all that an end says is that the
+        // innermost span ends.
+        for index in 0..self.busy.len() {
+            self.end_spans(index, i64::MAX);
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        let own = self
+            .format
+            .own_sequence
+            .get(event.lane as usize)
+            .copied()
+            .flatten();
+        // The ends of an arrow stand behind the launch, not where their own time would have them.
+        let is_arrow = matches!(event.kind, EventKind::ArrowStart | EventKind::ArrowEnd);
+        match own.filter(|_| !is_arrow) {
+            Some(index) => {
+                self.end_spans(index, event.start_ns);
+                let place = self.place_on(index, event.start_ns);
+                self.put_event(event, place);
+                if event.kind.is_interval() {
+                    self.busy[index].open_ends.push(event.end_ns);
+                }
+            }
+            None => {
+                let track = Some(Tracks::of_lane(event.lane));
+                let place = |at_ns| Place {
+                    sequence: SHARED_SEQUENCE,
+                    time: at_ns - self.format.base_ns,
+                    track,
+                };
+                let (start, end) = (place(event.start_ns), place(event.end_ns));
+                self.put_event(event, start);
+                if event.kind.is_interval() {
+                    self.put_end(end);
+                }
+            }
+        }
+    }
+
+    /// Ends the spans of a busy lane that end up to a moment.
+    fn end_spans(&mut self, index: usize, until_ns: i64) {
+        while let Some(end_ns) = self.busy[index].open_ends.pop_if(|end| *end <= until_ns) {
+            let place = self.place_on(index, end_ns);
+            self.put_end(place);
+        }
+    }
+
+    /// A moment on a busy lane: the clock goes on to it, or is set to it where it is not known to stand before it.
+    fn place_on(&mut self, index: usize, at_ns: i64) -> Place {
+        let sequence = sequence_of(index);
+        let clock_ns = self.busy[index].clock_ns.replace(at_ns);
+        let clock_ns = match clock_ns.filter(|clock| *clock <= at_ns) {
+            Some(clock_ns) => clock_ns,
+            None => {
+                let shown = at_ns.saturating_sub(self.format.base_ns) as u64;
+                put_clocks(self.out, sequence, |out| {
+                    put_clock(out, DELTA_CLOCK, shown, true);
+                    put_clock(out, ABSOLUTE_CLOCK, shown, false);
+                });
+                at_ns
+            }
+        };
+        Place {
+            sequence,
+            time: at_ns - clock_ns,
+            track: None,
+        }
+    }
+
+    fn put_event(&mut self, event: &Event, place: Place) {
+        match event.kind {
+            EventKind::Counter => self.put_counter(event, place),
+            EventKind::FlowOut | EventKind::ArrowStart => self.put_legacy(event, place, b's'),
+            EventKind::FlowIn | EventKind::ArrowEnd => self.put_legacy(event, place, b'f'),
+            EventKind::AsyncBegin => self.put_legacy(event, place, b'b'),
+            EventKind::AsyncEnd => self.put_legacy(event, place, b'e'),
+            EventKind::Instant | EventKind::DeviceBatch => {
+                self.put_named(event, place, event::INSTANT);
+            }
+            _ => self.put_named(event, place, event::SLICE_BEGIN),
+        }
+    }
+
+    /// A span's begin, or an instant.
+    fn put_named(&mut self, event: &Event, place: Place, kind: u64) {
+        let (format, slice, args) = (self.format, self.slice, &mut self.args);
+        args::of_event(slice.timeline, event, slice.payload(event), args);
+        place.put(self.out, |out| {
+            put_uint(out, event::TYPE, kind);
+            format.names.put(event, slice.timeline.category(event), out);
+            put_args(format, event, args, out);
+        });
+    }
+
+    fn put_end(&mut self, place: Place) {
+        place.put(self.out, |out| put_uint(out, event::TYPE, event::SLICE_END));
+    }
+
+    fn put_counter(&mut self, event: &Event, place: Place) {
+        let track = self.format.tracks.of_counter(event);
+        if self.counters.insert(track) {
+            self.format.tracks.put_counter(event, self.out);
+        }
+        let place = Place {
+            track: Some(track),
+            ..place
+        };
+        place.put(self.out, |out| {
+            put_uint(out, event::TYPE, event::COUNTER);
+            match args::counter_value(event.word, event.detail as u8) {
+                Value::I64(value) => put_uint(out, event::COUNTER_VALUE, value as u64),
+                Value::U64(value) => match i64::try_from(value) {
+                    Ok(value) => put_uint(out, event::COUNTER_VALUE, value as u64),
+                    Err(_) => put_f64(out, event::DOUBLE_COUNTER_VALUE, value as f64),
+                },
+                Value::F64(value) => put_f64(out, event::DOUBLE_COUNTER_VALUE, value),
+                _ => {}
+            }
+        });
+    }
+
+    /// Arrows, and spans that no lane holds: by the phases of Chrome's format, which bind them as they do there.
+    fn put_legacy(&mut self, event: &Event, place: Place, phase: u8) {
+        let (format, slice, args) = (self.format, self.slice, &mut self.args);
+        args::of_event(slice.timeline, event, slice.payload(event), args);
+        place.put(self.out, |out| {
+            format.names.put(event, slice.timeline.category(event), out);
+            put_message(out, event::LEGACY_EVENT, |out| {
+                put_uint(out, legacy::PHASE, phase as u64);
+                put_uint(out, legacy::UNSCOPED_ID, event.word);
+                if phase == b'f' {
+                    put_uint(out, legacy::BIND_TO_ENCLOSING, 1);
+                }
+            });
+            put_args(format, event, args, out);
+        });
+    }
+}
+
+/// Where a packet stands.
+#[derive(Clone, Copy)]
+struct Place {
+    sequence: u64,
+    /// As the sequence's clock has it, ns.
+    time: i64,
+    /// Track, where it is not the sequence's own.
+    track: Option<u64>,
+}
+
+impl Place {
+    fn put(self, out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+        put_message(out, trace::PACKET, |out| {
+            put_uint(out, packet::SEQUENCE_ID, self.sequence);
+            put_uint(out, packet::TIMESTAMP, self.time as u64);
+            put_message(out, packet::TRACK_EVENT, |out| {
+                if let Some(track) = self.track {
+                    put_uint(out, event::TRACK_UUID, track);
+                }
+                put(out);
+            });
+        });
+    }
+}
+
+fn put_args(format: &Perfetto<'_>, event: &Event, args: &[Arg<'_>], out: &mut Vec<u8>) {
+    for (position, (key, value)) in args.iter().enumerate() {
+        put_message(out, event::ANNOTATIONS, |out| {
+            match format.names.key(event, position, key) {
+                Some(id) => put_uint(out, annotation::NAME_IID, id),
+                None => put_bytes(out, annotation::NAME, key.as_bytes()),
+            }
+            put_value(out, value);
+        });
+    }
+}
+
+fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
+    match *value {
+        Value::I64(number) => put_uint(out, annotation::INT, number as u64),
+        Value::U64(number) => put_uint(out, annotation::UINT, number),
+        Value::F64(number) => put_f64(out, annotation::DOUBLE, number),
+        Value::Bool(truth) => put_uint(out, annotation::BOOL, truth as u64),
+        Value::Hex(number) => put_uint(out, annotation::POINTER, number),
+        Value::Null => put_bytes(out, annotation::JSON, b"null"),
+        Value::Str { bytes, full_len } => {
+            put_bytes(
+                out,
+                annotation::STRING,
+                json::text(bytes, full_len).as_bytes(),
+            );
+        }
+        Value::Json { bytes, full_len } => {
+            let mut text = Vec::new();
+            if json::put_whole_json(&mut text, bytes, full_len) {
+                put_bytes(out, annotation::JSON, &text);
+            } else {
+                put_bytes(
+                    out,
+                    annotation::STRING,
+                    json::text(bytes, full_len).as_bytes(),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The wire format of protocol buffers: numbered fields, numbers in groups of seven bits, messages within messages.
+
+/// Fields whose value is a number.
+const VARINT: u32 = 0;
+/// Fields of eight bytes.
+const FIXED64: u32 = 1;
+/// Fields that begin with their length.
+const BYTES: u32 = 2;
+
+/// Appends a number, seven bits a byte, low ones first.
+pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn put_tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
+    put_varint(out, (field << 3 | wire_type) as u64);
+}
+
+/// Appends a field with a number; signed ones are given as they stand in 64 bits.
+pub(super) fn put_uint(out: &mut Vec<u8>, field: u32, number: u64) {
+    put_tag(out, field, VARINT);
+    put_varint(out, number);
+}
+
+/// Appends a field with a floating-point number.
+pub(super) fn put_f64(out: &mut Vec<u8>, field: u32, number: f64) {
+    put_tag(out, field, FIXED64);
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+/// Appends a field with text or bytes.
+pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+    put_tag(out, field, BYTES);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a field with the message that `put` appends.
+pub(super) fn put_message(out: &mut Vec<u8>, field: u32, put: impl FnOnce(&mut Vec<u8>)) {
+    put_tag(out, field, BYTES);
+    let len_at = out.len();
+    out.push(0);
+    put(out);
+    let len = out.len() - len_at - 1;
+    if len < 0x80 {
+        out[len_at] = len as u8;
+    } else {
+        // Messages of 128 bytes and more are rare: they move up to make room for their length.
+        let mut bytes = Vec::with_capacity(5);
+        put_varint(&mut bytes, len as u64);
+        out.splice(len_at..=len_at, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_take_seven_bits_a_byte() {
+        for (number, bytes) in [
+            (0, &[0][..]),
+            (127, &[0x7f]),
+            (128, &[0x80, 1]),
+            (300, &[0xac, 2]),
+            (u64::MAX, &[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]),
+        ] {
+            let mut out = Vec::new();
+            put_varint(&mut out, number);
+            assert_eq!(out, bytes);
+        }
+    }
+
+    #[test]
+    fn messages_of_any_length_begin_with_it() {
+        for len in [0, 1, 127, 128, 300, 20_000] {
+            let mut out = b"before".to_vec();
+            put_message(&mut out, 4, |out| out.extend(std::iter::repeat_n(7, len)));
+            let mut expected = b"before".to_vec();
+            put_bytes(&mut expected, 4, &vec![7; len]);
+            assert!(out == expected, "{len}");
+        }
+    }
+}
