@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a program, record it and its children, decode what they recorded
     Record(RecordArgs),
-    /// Turn runs into a trace (Chrome trace JSON)
+    /// Turn runs into a trace (Chrome trace JSON or Perfetto's format)
     Decode(DecodeArgs),
     /// Table of how often and how long, by name, thread, process or argument
     Stats(StatsArgs),
@@ -196,6 +196,7 @@ pub(crate) struct EffortArgs {
 const DECODE_EXAMPLES: &str = "\
 Examples:
   ringscope decode                                   newest run, into trace.json
+  ringscope decode -o trace.pftrace.gz               in Perfetto's format, compressed
   ringscope decode RUN -o - --name 'worker.*' | jq   what matches, to standard output
   ringscope decode --from -10s --strict              the last ten seconds; losses make it exit with 3
   ringscope decode 4711 -o trace-%h-%p.json          the newest run that process 4711 belongs to";
@@ -210,6 +211,9 @@ pub(crate) struct DecodeArgs {
     /// Trace to write; .gz compresses; %p is the process id, %h the host, - standard output
     #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
     pub(crate) output: PathBuf,
+    /// Format [default: perfetto for names that end in .pftrace or .pftrace.gz, else chrome]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<FormatName>,
     /// Order of the events in the file
     #[arg(long, value_name = "ORDER", value_enum, default_value_t = OrderName::Time)]
     pub(crate) order: OrderName,
@@ -220,6 +224,15 @@ pub(crate) struct DecodeArgs {
     pub(crate) filter: FilterArgs,
     #[command(flatten)]
     pub(crate) effort: EffortArgs,
+}
+
+/// Format of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatName {
+    /// Chrome trace JSON
+    Chrome,
+    /// Perfetto's own: a quarter of the size, for Perfetto alone
+    Perfetto,
 }
 
 /// Order of events.

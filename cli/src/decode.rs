@@ -6,9 +6,9 @@ use std::path::Path;
 use std::thread;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ringscope_decode::{Order, Run, TimeBase, Timeline, chrome};
+use ringscope_decode::{Order, Run, TimeBase, Timeline, chrome, perfetto};
 
-use crate::cli::{DecodeArgs, OrderName, TimeBaseName};
+use crate::cli::{DecodeArgs, FormatName, OrderName, TimeBaseName};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::filter;
@@ -51,6 +51,7 @@ pub(crate) struct Written {
 /// Writes the trace of `timeline` to `output`, named `path` in messages. A bar on the terminal shows how far it is.
 pub(crate) fn write_trace(
     timeline: &Timeline,
+    format: FormatName,
     order: Order,
     output: Output,
     path: &Path,
@@ -59,7 +60,11 @@ pub(crate) fn write_trace(
     let bar = progress_bar(timeline.event_count);
     let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, output);
     let progress = |done: u64| bar.set_position(done);
-    let events = chrome::write(timeline, order, &mut out, &progress).map_err(failed)?;
+    let events = match format {
+        FormatName::Chrome => chrome::write(timeline, order, &mut out, &progress),
+        FormatName::Perfetto => perfetto::write(timeline, order, &mut out, &progress),
+    }
+    .map_err(failed)?;
     out.flush().map_err(failed)?;
     bar.finish_and_clear();
     let output = out
@@ -91,7 +96,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     let timeline =
         Timeline::build(&runs, &options).map_err(|error| Failure::of("decode", error))?;
     let complaints = losses::complain(&timeline);
-    let written = write_trace(&timeline, args.order.into(), output, &path)?;
+    let format = args.format.unwrap_or_else(|| format_of(&path));
+    let written = write_trace(&timeline, format, args.order.into(), output, &path)?;
     if let Some(bytes) = written.bytes {
         eprintln!(
             "{}: {} events, {}; open it in https://ui.perfetto.dev",
@@ -101,6 +107,20 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
         );
     }
     Ok(losses::exit_code(complaints, args.effort.strict))
+}
+
+/// The format that a name asks for.
+pub(crate) fn format_of(path: &Path) -> FormatName {
+    let is_compressed = path.extension() == Some("gz".as_ref());
+    let name = if is_compressed {
+        path.file_stem().map(Path::new)
+    } else {
+        Some(path)
+    };
+    match name.and_then(Path::extension) {
+        Some(extension) if extension == "pftrace" => FormatName::Perfetto,
+        _ => FormatName::Chrome,
+    }
 }
 
 /// Threads to work with: as many as asked for, else as the machine has.

@@ -101,7 +101,7 @@ pub(crate) fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
         Value::Hex(number) => put_str(out, &format!("{number:#x}")),
         Value::Str { bytes, full_len } => put_text(out, bytes, full_len),
         Value::Json { bytes, full_len } => {
-            if !put_whole_json(out, bytes, full_len) {
+            if full_len > bytes.len() || !put_json(out, bytes) {
                 put_text(out, bytes, full_len);
             }
         }
@@ -141,9 +141,19 @@ pub(crate) fn put_tree(out: &mut Vec<u8>, tree: &serde_json::Value) {
     }
 }
 
-/// Appends JSON that was not cut; see [`put_json`].
-pub(crate) fn put_whole_json(out: &mut Vec<u8>, bytes: &[u8], full_len: usize) -> bool {
-    full_len <= bytes.len() && put_json(out, bytes)
+/// What a JSON argument holds; `None` when it was cut, is no JSON, or is nested too deeply.
+pub(crate) fn tree(bytes: &[u8], full_len: usize) -> Option<serde_json::Value> {
+    let tree = (full_len <= bytes.len()).then(|| serde_json::from_slice(bytes).ok())??;
+    (depth(&tree) <= MAX_JSON_DEPTH).then_some(tree)
+}
+
+fn depth(tree: &serde_json::Value) -> usize {
+    use serde_json::Value as Tree;
+    match tree {
+        Tree::Array(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
+        Tree::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// Appends JSON as it is, on one line and with backslashes written our way; false, with nothing appended, when it is

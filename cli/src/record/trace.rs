@@ -84,7 +84,8 @@ fn decode(run: &Path, path: &Path, output: Output) -> Result<Decoded, Failure> {
     )
     .map_err(|error| Failure::new("decode", "temporary file", error))?;
     let trace = if timeline.event_count > 0 {
-        let written = decode::write_trace(&timeline, Order::Time, output, path)?;
+        let format = decode::format_of(path);
+        let written = decode::write_trace(&timeline, format, Order::Time, output, path)?;
         Some((path.to_owned(), written))
     } else {
         None

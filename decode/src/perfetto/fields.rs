@@ -82,8 +82,9 @@ pub(super) mod annotation {
     pub(in crate::perfetto) const DOUBLE: u32 = 5;
     pub(in crate::perfetto) const STRING: u32 = 6;
     pub(in crate::perfetto) const POINTER: u32 = 7;
-    pub(in crate::perfetto) const JSON: u32 = 9;
     pub(in crate::perfetto) const NAME: u32 = 10;
+    pub(in crate::perfetto) const DICT_ENTRIES: u32 = 11;
+    pub(in crate::perfetto) const ARRAY_VALUES: u32 = 12;
 }
 
 /// `TrackDescriptor` and what describes its kinds.

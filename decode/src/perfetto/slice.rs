@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use ringscope_ringbuf::payload::Value;
+use serde_json::Value as Tree;
 
 use super::fields::{annotation, event, legacy, packet, trace};
 use super::tracks::Tracks;
@@ -240,7 +241,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
         Value::F64(number) => put_f64(out, annotation::DOUBLE, number),
         Value::Bool(truth) => put_uint(out, annotation::BOOL, truth as u64),
         Value::Hex(number) => put_uint(out, annotation::POINTER, number),
-        Value::Null => put_bytes(out, annotation::JSON, b"null"),
+        Value::Null => put_tree(out, &Tree::Null),
         Value::Str { bytes, full_len } => {
             put_bytes(
                 out,
@@ -248,16 +249,39 @@ fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
                 json::text(bytes, full_len).as_bytes(),
             );
         }
-        Value::Json { bytes, full_len } => {
-            let mut text = Vec::new();
-            if json::put_whole_json(&mut text, bytes, full_len) {
-                put_bytes(out, annotation::JSON, &text);
-            } else {
-                put_bytes(
-                    out,
-                    annotation::STRING,
-                    json::text(bytes, full_len).as_bytes(),
-                );
+        Value::Json { bytes, full_len } => match json::tree(bytes, full_len) {
+            Some(tree) => put_tree(out, &tree),
+            None => put_bytes(
+                out,
+                annotation::STRING,
+                json::text(bytes, full_len).as_bytes(),
+            ),
+        },
+    }
+}
+
+fn put_tree(out: &mut Vec<u8>, tree: &Tree) {
+    match tree {
+        // The format has nothing for it.
+        Tree::Null => put_bytes(out, annotation::STRING, b"null"),
+        Tree::Bool(truth) => put_uint(out, annotation::BOOL, *truth as u64),
+        Tree::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => put_uint(out, annotation::UINT, number),
+            (_, Some(number)) => put_uint(out, annotation::INT, number as u64),
+            _ => put_f64(out, annotation::DOUBLE, number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Tree::String(text) => put_bytes(out, annotation::STRING, text.as_bytes()),
+        Tree::Array(list) => {
+            for item in list {
+                put_message(out, annotation::ARRAY_VALUES, |out| put_tree(out, item));
+            }
+        }
+        Tree::Object(map) => {
+            for (key, value) in map {
+                put_message(out, annotation::DICT_ENTRIES, |out| {
+                    put_bytes(out, annotation::NAME, key.as_bytes());
+                    put_tree(out, value);
+                });
             }
         }
     }
