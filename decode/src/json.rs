@@ -1,7 +1,7 @@
 //! Writing JSON: the one escaper that every string goes through, and numbers.
 //!
-//! A backslash is written as `\u005c`: one importer fails on a whole file for a name that ends in `\\`. Text that is
-//! not ASCII stays as it is, since the same importer shows `\u` escapes literally.
+//! A backslash at the end of a text is written as `\u005c`: one importer fails on a whole file for a name that ends in
+//! `\\`. Everything else is written without `\u` where it can be, since the same importer shows such escapes literally.
 
 use std::borrow::Cow;
 
@@ -42,14 +42,26 @@ fn put_escaped(out: &mut Vec<u8>, text: &str) {
         }
         out.extend_from_slice(&bytes[plain_from..at]);
         plain_from = at + 1;
-        if *byte == b'"' {
-            out.extend_from_slice(b"\\\"");
-        } else {
-            const DIGITS: [u8; 16] = *b"0123456789abcdef";
-            out.extend_from_slice(b"\\u00");
-            out.push(DIGITS[(*byte >> 4) as usize]);
-            out.push(DIGITS[(*byte & 0xF) as usize]);
-        }
+        let short = match *byte {
+            b'"' => b'"',
+            b'\\' if plain_from < bytes.len() => b'\\',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            _ => {
+                const DIGITS: [u8; 16] = *b"0123456789abcdef";
+                let digits = [
+                    DIGITS[(*byte >> 4) as usize],
+                    DIGITS[(*byte & 0xF) as usize],
+                ];
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&digits);
+                continue;
+            }
+        };
+        out.extend_from_slice(&[b'\\', short]);
     }
     out.extend_from_slice(&bytes[plain_from..]);
 }
@@ -207,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_read_back_and_backslashes_are_spelled_out() {
+    fn strings_read_back_and_no_importer_stumbles() {
         for text in [
             "",
             "a",
@@ -219,9 +231,14 @@ mod tests {
         ] {
             let json = written(|out| put_str(out, text));
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
-            assert!(!json.contains("\\\\") && !json.contains("\\n"), "{json}");
+            assert!(!json.ends_with(r#"\\""#), "{json}");
         }
         assert_eq!(written(|out| put_str(out, "a\\")), r#""a\u005c""#);
+        assert_eq!(written(|out| put_str(out, "\\\\")), r#""\\\u005c""#);
+        assert_eq!(
+            written(|out| put_str(out, "c:\\\"x\"\n\t\u{1}")),
+            r#""c:\\\"x\"\n\t\u0001""#
+        );
         assert_eq!(written(|out| put_text(out, b"a\xffb", 3)), "\"a\u{fffd}b\"");
         assert_eq!(written(|out| put_text(out, b"ab", 9)), "\"ab… [9 bytes]\"");
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::fields::{event, interned, packet};
-use super::wire::{put_bytes, put_message, put_uint};
+use super::wire::{put_message, put_text, put_uint};
 use crate::args;
 use crate::event::{Event, EventKind};
 use crate::timeline::Timeline;
@@ -30,7 +30,7 @@ impl Texts {
         for (id, text) in (1..).zip(&self.in_order) {
             put_message(out, field, |out| {
                 put_uint(out, interned::IID, id);
-                put_bytes(out, interned::TEXT, text.as_bytes());
+                put_text(out, interned::TEXT, text);
             });
         }
     }

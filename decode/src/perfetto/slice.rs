@@ -7,7 +7,7 @@ use serde_json::Value as Tree;
 
 use super::fields::{annotation, event, legacy, packet, trace};
 use super::tracks::Tracks;
-use super::wire::{put_bytes, put_f64, put_message, put_uint};
+use super::wire::{put_f64, put_message, put_text, put_uint};
 use super::{
     ABSOLUTE_CLOCK, DELTA_CLOCK, Perfetto, SHARED_SEQUENCE, put_clock, put_clocks, sequence_of,
 };
@@ -224,14 +224,22 @@ impl Place {
 
 fn put_args(format: &Perfetto<'_>, event: &Event, args: &[Arg<'_>], out: &mut Vec<u8>) {
     for (position, (key, value)) in args.iter().enumerate() {
+        if is_null(value) {
+            continue;
+        }
         put_message(out, event::ANNOTATIONS, |out| {
             match format.names.key(event, position, key) {
                 Some(id) => put_uint(out, annotation::NAME_IID, id),
-                None => put_bytes(out, annotation::NAME, key.as_bytes()),
+                None => put_text(out, annotation::NAME, key),
             }
             put_value(out, value);
         });
     }
+}
+
+/// True for what the format has nothing for: it is left out, as Perfetto leaves it out of JSON.
+fn is_null(value: &Value<'_>) -> bool {
+    matches!(value, Value::Null | Value::Json { bytes: b"null", .. })
 }
 
 fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
@@ -241,45 +249,36 @@ fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
         Value::F64(number) => put_f64(out, annotation::DOUBLE, number),
         Value::Bool(truth) => put_uint(out, annotation::BOOL, truth as u64),
         Value::Hex(number) => put_uint(out, annotation::POINTER, number),
-        Value::Null => put_tree(out, &Tree::Null),
+        Value::Null => {}
         Value::Str { bytes, full_len } => {
-            put_bytes(
-                out,
-                annotation::STRING,
-                json::text(bytes, full_len).as_bytes(),
-            );
+            put_text(out, annotation::STRING, &json::text(bytes, full_len));
         }
         Value::Json { bytes, full_len } => match json::tree(bytes, full_len) {
             Some(tree) => put_tree(out, &tree),
-            None => put_bytes(
-                out,
-                annotation::STRING,
-                json::text(bytes, full_len).as_bytes(),
-            ),
+            None => put_text(out, annotation::STRING, &json::text(bytes, full_len)),
         },
     }
 }
 
 fn put_tree(out: &mut Vec<u8>, tree: &Tree) {
     match tree {
-        // The format has nothing for it.
-        Tree::Null => put_bytes(out, annotation::STRING, b"null"),
+        Tree::Null => {}
         Tree::Bool(truth) => put_uint(out, annotation::BOOL, *truth as u64),
         Tree::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(number), _) => put_uint(out, annotation::UINT, number),
             (_, Some(number)) => put_uint(out, annotation::INT, number as u64),
             _ => put_f64(out, annotation::DOUBLE, number.as_f64().unwrap_or(f64::NAN)),
         },
-        Tree::String(text) => put_bytes(out, annotation::STRING, text.as_bytes()),
+        Tree::String(text) => put_text(out, annotation::STRING, text),
         Tree::Array(list) => {
-            for item in list {
+            for item in list.iter().filter(|item| !item.is_null()) {
                 put_message(out, annotation::ARRAY_VALUES, |out| put_tree(out, item));
             }
         }
         Tree::Object(map) => {
-            for (key, value) in map {
+            for (key, value) in map.iter().filter(|(_, value)| !value.is_null()) {
                 put_message(out, annotation::DICT_ENTRIES, |out| {
-                    put_bytes(out, annotation::NAME, key.as_bytes());
+                    put_text(out, annotation::NAME, key);
                     put_tree(out, value);
                 });
             }

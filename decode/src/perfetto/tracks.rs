@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::fields::{packet, trace, track};
-use super::wire::{put_bytes, put_message, put_uint};
+use super::wire::{put_message, put_text, put_uint};
 use crate::event::Event;
 use crate::lanes::Lane;
 use crate::rows::{ProcessRow, RowKind};
@@ -73,7 +73,7 @@ impl<'a> Tracks<'a> {
                 RowKind::Thread(_) if lane.number == 1 => put_thread(out, lane, rank),
                 _ => {
                     put_uint(out, track::PARENT_UUID, self.of_process(lane.process));
-                    put_bytes(out, track::NAME, lane.name.as_bytes());
+                    put_text(out, track::NAME, &lane.name);
                     put_uint(out, track::SIBLING_RANK, rank);
                     // Two tasks of one name are two.
                     put_uint(out, track::SIBLING_MERGE, track::NO_MERGE);
@@ -91,7 +91,7 @@ impl<'a> Tracks<'a> {
                 track::PARENT_UUID,
                 self.of_process(lane.map_or(0, |lane| lane.process)),
             );
-            put_bytes(out, track::NAME, self.timeline.name(event).as_bytes());
+            put_text(out, track::NAME, self.timeline.name(event));
             put_message(out, track::COUNTER, |_| {});
         });
     }
@@ -111,10 +111,10 @@ fn put_process(out: &mut Vec<u8>, process: &ProcessRow, rank: u64) {
     put_uint(out, track::CHILD_ORDERING, track::BY_RANK);
     put_message(out, track::PROCESS, |out| {
         put_uint(out, track::PID, process.trace_pid as u64);
-        put_bytes(out, track::PROCESS_NAME, process.name.as_bytes());
+        put_text(out, track::PROCESS_NAME, &process.name);
         put_uint(out, track::SORT_INDEX, rank);
         for label in labels(process) {
-            put_bytes(out, track::LABELS, label.as_bytes());
+            put_text(out, track::LABELS, &label);
         }
     });
 }
@@ -125,7 +125,7 @@ fn put_thread(out: &mut Vec<u8>, lane: &Lane, rank: u64) {
         put_uint(out, track::PID, lane.pid as u64);
         put_uint(out, track::TID, lane.tid as u64);
         put_uint(out, track::SORT_INDEX, rank);
-        put_bytes(out, track::THREAD_NAME, lane.name.as_bytes());
+        put_text(out, track::THREAD_NAME, &lane.name);
     });
 }
 

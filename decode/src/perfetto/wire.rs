@@ -39,6 +39,15 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends a field with text. Readers of the format cut texts at the first NUL: its symbol stands there instead.
+pub(super) fn put_text(out: &mut Vec<u8>, field: u32, text: &str) {
+    if text.contains('\0') {
+        put_bytes(out, field, text.replace('\0', "\u{2400}").as_bytes());
+    } else {
+        put_bytes(out, field, text.as_bytes());
+    }
+}
+
 /// Appends a field with the message that `put` appends.
 pub(super) fn put_message(out: &mut Vec<u8>, field: u32, put: impl FnOnce(&mut Vec<u8>)) {
     put_tag(out, field, BYTES);
