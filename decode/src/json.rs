@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(json(br#""x\\""#, 5), r#""x\u005c""#);
         assert_eq!(json(b"[1", 2), "\"[1\"");
         assert_eq!(json(b"NaN", 3), "\"NaN\"");
-        assert_eq!(json(br#""\ud800""#, 8), r#""\"\u005cud800\"""#);
+        assert_eq!(json(br#""\ud800""#, 8), r#""\"\\ud800\"""#);
         assert_eq!(json(b"[1]", 30), "\"[1]… [30 bytes]\"");
         let deep = [vec![b'['; 110], vec![b']'; 110]].concat();
         assert!(json(&deep, deep.len()).starts_with('"'));

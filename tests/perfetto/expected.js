@@ -6,32 +6,38 @@ const readline = require('readline');
 
 /** Nanoseconds of a time in microseconds, from its digits: a double would not do. */
 function nanoseconds(line, key) {
-  const [, sign, whole, part] = new RegExp(`"${key}":(-?)(\\d+)\\.(\\d{3})`).exec(line);
-  return BigInt(`${sign}${whole}${part}`);
+  const at = line.indexOf(`"${key}":`) + key.length + 3;
+  const [, digits, part] = /^(-?\d+)\.(\d{3})/.exec(line.slice(at, at + 32));
+  return BigInt(digits + part);
 }
 
 /** Numbers of 64 bits as text: a double would not hold them. */
-const withLongNumbersAsText = line => line.replace(/":(\d{16,20})(?=[,}])/g, '":"integer $1"');
+const withLongNumbersAsText = line => line.replace(/":(-?\d{16,20})(?=[,}])/g, '":"integer $1"');
 
-/** A value as the engine shows it: it takes all integers for signed ones. */
-function shown(value) {
-  if (typeof value === 'number') return value;
-  const text = String(value);
-  const integer = /^integer (\d{16,20})$/.exec(text);
-  return integer ? Number(BigInt.asIntN(64, BigInt(integer[1]))) : text;
+/** A leaf of an argument: an integer as BigInt, where it is one. */
+function leaf(value) {
+  if (Number.isSafeInteger(value)) return BigInt(value);
+  const integer = typeof value === 'string' ? /^integer (-?\d{16,20})$/.exec(value) : null;
+  return integer ? BigInt(integer[1]) : value;
 }
 
-/** Leaves of an argument's value, by path. The engine has nothing for null, and leaves it out. */
-function* leaves(path, value, shows) {
+/** Leaves of an argument's value, by keys and indexes. The engine has nothing for null, and leaves it out. */
+function* leaves(path, value) {
   if (Array.isArray(value)) {
     const items = value.filter(item => item !== null);
-    for (const [index, item] of items.entries()) yield* leaves(`${path}[${index}]`, item, shows);
+    for (const [index, item] of items.entries()) yield* leaves([...path, index], item);
   } else if (value !== null && typeof value === 'object') {
-    for (const [key, item] of Object.entries(value)) yield* leaves(`${path}.${shows.key(key)}`, item, shows);
+    for (const [key, item] of Object.entries(value)) yield* leaves([...path, key], item);
   } else if (value !== null) {
-    const leaf = shown(value);
-    yield [path, typeof leaf === 'string' ? shows.text(leaf) : leaf];
+    yield [path, leaf(value)];
   }
+}
+
+/** Adds to an entry of a table of sums. */
+function add(table, key, numbers) {
+  const sums = table.get(key);
+  if (sums === undefined) table.set(key, numbers);
+  else numbers.forEach((number, index) => { sums[index] += number; });
 }
 
 const SHORT_ESCAPES = { '\b': '\\b', '\t': '\\t', '\n': '\\n', '\f': '\\f', '\r': '\\r', '\\': '\\\\' };
@@ -45,6 +51,8 @@ const inJson = {
   })),
   name: name => (name === '' ? '[No name]' : inJson.text(name)),
   key: key => inJson.text(key),
+  // It takes the number for a signed one, and makes a double of it.
+  huge: number => Number(BigInt.asIntN(64, number)),
 };
 
 /** How the engine shows what stands in Perfetto's format. */
@@ -52,46 +60,40 @@ const inProtobuf = {
   text: text => text.replaceAll('\0', '\u2400'),
   name: name => inProtobuf.text(name),
   key: key => inProtobuf.text(key).replace(/[.[\]]/g, '_'),
+  huge: number => BigInt.asIntN(64, number),
 };
 
-/** Adds to an entry of a table of sums. */
-function add(table, key, numbers) {
-  const sums = table.get(key);
-  if (sums === undefined) table.set(key, numbers);
-  else numbers.forEach((number, index) => { sums[index] += number; });
-}
-
+/** Counts and sums. Keys of the tables are JSON. */
 class Expected {
-  /** `shows`: how the engine shows texts and keys. */
-  constructor(shows) {
-    this.shows = shows;
-    this.slices = new Map(); // name and category: number, sum of ts, sum of dur
+  constructor() {
+    this.slices = new Map(); // name, category: number, sum of ts, sum of dur
     this.depths = new Map(); // depth: number of spans and instants
-    this.arguments = new Map(); // name, key and value: number
-    this.counters = new Map(); // process and name: number, sum of ts, sum of values
-    this.lanes = new Map(); // process and name: number
-    this.processes = new Map(); // pid and name: number
+    this.numbers = new Map(); // name, path of an argument, 'integer' or 'real': number, sum
+    this.huge = []; // name, path, number: integers that do not fit 63 bits
+    this.texts = new Map(); // name, path of an argument, text: number
+    this.counters = new Map(); // process, name: number, sum of ts, sum of values
+    this.lanes = new Map(); // process, name: number
+    this.processes = new Map(); // pid, name: number
     this.arrows = 0;
     this.asyncSpans = 0;
     this.spans = 0;
     this.openEnds = new Map();
     this.open = new Map();
-    this.starts = new Map();
+    this.starts = new Set();
   }
 
-  /** What is to be found in the JSON `file`, and in the other format. */
   static async read(file) {
-    const both = [new Expected(inJson), new Expected(inProtobuf)];
+    const expected = new Expected();
     for await (const line of readline.createInterface({ input: fs.createReadStream(file), crlfDelay: Infinity })) {
       if (!line.startsWith('{"name":')) continue;
-      const event = JSON.parse(withLongNumbersAsText(line.replace(/,$/, '')));
-      for (const expected of both) expected.take(line, event);
+      const event = JSON.parse(withLongNumbersAsText(line.endsWith(',') ? line.slice(0, -1) : line));
+      expected.take(line, event);
     }
-    return both;
+    return expected;
   }
 
   take(line, event) {
-    const key = JSON.stringify([this.shows.name(event.name), event.cat ?? null]);
+    const key = JSON.stringify([event.name, event.cat ?? null]);
     switch (event.ph) {
       case 'M': return this.takeName(event);
       case 'X': return this.takeSpan(key, event, nanoseconds(line, 'ts'), nanoseconds(line, 'dur'));
@@ -105,50 +107,55 @@ class Expected {
   }
 
   takeName(event) {
-    const key = JSON.stringify([event.pid, this.shows.text(String(event.args.name))]);
-    if (event.name === 'process_name') add(this.processes, key, [1]);
-    if (event.name === 'thread_name') add(this.lanes, key, [1]);
+    const key = JSON.stringify([event.pid, event.args.name ?? null]);
+    if (event.name === 'process_name') add(this.processes, key, [1n]);
+    if (event.name === 'thread_name') add(this.lanes, key, [1n]);
   }
 
   takeSpan(key, event, ts, dur) {
     this.spans += 1;
     add(this.slices, key, [1n, ts, dur]);
-    const lane = `${event.pid}/${event.tid}`;
+    const lane = event.pid * 2 ** 20 + event.tid;
     if (!this.openEnds.has(lane)) this.openEnds.set(lane, []);
     const ends = this.openEnds.get(lane);
     while (ends.length > 0 && ends.at(-1) <= ts) ends.pop();
-    add(this.depths, ends.length, [1]);
+    add(this.depths, JSON.stringify([ends.length]), [1n]);
     ends.push(ts + dur);
     this.takeArguments(event);
   }
 
   takeArguments(event) {
-    const name = this.shows.name(event.name);
     for (const [key, value] of Object.entries(event.args ?? {})) {
-      for (const [path, leaf] of leaves(this.shows.key(key), value, this.shows)) {
-        add(this.arguments, JSON.stringify([name, path, leaf]), [1]);
-      }
+      for (const [path, leaf] of leaves([key], value)) this.takeLeaf(event.name, path, leaf);
     }
   }
 
-  takeCounter(event, ts) {
-    add(this.counters, JSON.stringify([event.pid, this.shows.text(event.name)]), [1, Number(ts), Number(shown(event.args.value))]);
+  takeLeaf(name, path, leaf) {
+    const kind = typeof leaf;
+    if (kind === 'bigint' && leaf >= 2n ** 63n) this.huge.push([name, path, leaf]);
+    else if (kind === 'bigint') add(this.numbers, JSON.stringify([name, path, 'integer']), [1n, leaf]);
+    else if (kind === 'number') add(this.numbers, JSON.stringify([name, path, 'real']), [1n, leaf]);
+    else add(this.texts, JSON.stringify([name, path, String(leaf)]), [1n]);
   }
 
-  /** Spans that no lane holds: the innermost one of an id ends. One that never does has no duration. */
+  takeCounter(event, ts) {
+    const value = leaf(event.args.value);
+    const shown = typeof value === 'bigint' ? Number(BigInt.asIntN(64, value)) : Number(value);
+    add(this.counters, JSON.stringify([event.pid, event.name]), [1n, ts, shown]);
+  }
+
+  /** Spans that no lane holds: the innermost one of an id and name ends. One that never does has no duration. */
   takeBegin(key, event, ts) {
-    const id = JSON.stringify([event.pid, event.cat, event.id]);
+    const id = JSON.stringify([event.pid, key, event.id]);
     if (!this.open.has(id)) this.open.set(id, []);
-    this.open.get(id).push([key, ts]);
+    this.open.get(id).push(ts);
     add(this.slices, key, [1n, ts, -1n]);
     this.takeArguments(event);
   }
 
   takeEnd(key, event, ts) {
-    const begun = this.open.get(JSON.stringify([event.pid, event.cat, event.id])) ?? [];
-    const at = begun.findLastIndex(([name]) => name === key);
-    if (at < 0) return;
-    const [[, start]] = begun.splice(at, 1);
+    const start = this.open.get(JSON.stringify([event.pid, key, event.id]))?.pop();
+    if (start === undefined) return;
     this.asyncSpans += 1;
     add(this.slices, key, [0n, 0n, ts - start + 1n]);
   }
@@ -156,9 +163,36 @@ class Expected {
   /** Arrows that have both ends. */
   takeArrow(key, event) {
     const id = JSON.stringify([key, event.id]);
-    if (event.ph === 's') this.starts.set(id, true);
+    if (event.ph === 's') this.starts.add(id);
     else if (this.starts.delete(id)) this.arrows += 1;
+  }
+
+  /** The tables as the engine shows them, one way or the other. */
+  as(shows) {
+    const path = ([first, ...rest]) =>
+      rest.reduce((sum, part) => sum + (typeof part === 'number' ? `[${part}]` : `.${shows.key(part)}`), shows.key(first));
+    const numbers = renamed(this.numbers, ([name, keys, kind]) => [shows.name(name), path(keys), kind]);
+    for (const [name, keys, number] of this.huge) {
+      const value = shows.huge(number);
+      const kind = typeof value === 'bigint' ? 'integer' : 'real';
+      add(numbers, JSON.stringify([shows.name(name), path(keys), kind]), [1n, value]);
+    }
+    return {
+      slices: renamed(this.slices, ([name, category]) => [shows.name(name), category && shows.text(category)]),
+      depths: this.depths,
+      numbers,
+      texts: renamed(this.texts, ([name, keys, text]) => [shows.name(name), path(keys), shows.text(text)]),
+      counters: renamed(this.counters, ([pid, name]) => [pid, shows.text(name)]),
+      processes: renamed(this.processes, ([pid, name]) => [pid, shows.text(name)]),
+      lanes: renamed(this.lanes, ([pid, name]) => [pid, shows.text(name)]),
+    };
   }
 }
 
-module.exports = { Expected, add };
+function renamed(table, rename) {
+  const result = new Map();
+  for (const [key, sums] of table) add(result, JSON.stringify(rename(JSON.parse(key))), [...sums]);
+  return result;
+}
+
+module.exports = { Expected, add, inJson, inProtobuf };
