@@ -11,14 +11,18 @@ function nanoseconds(line, key) {
   return BigInt(digits + part);
 }
 
-/** Numbers of 64 bits as text: a double would not hold them. */
-const withLongNumbersAsText = line => line.replace(/":(-?\d{16,20})(?=[,}])/g, '":"integer $1"');
+/** Numbers that a double does not hold, and those with a point, which it does not tell from integers, as text. */
+const withNumbersAsText = line => line
+  .replace(/":(-?\d{16,20})(?=[,}])/g, '":"integer $1"')
+  .replace(/":(-?\d+(?:\.\d+)?(?:[.eE][-+]?\d+)?)(?=[,}])/g, (match, digits) =>
+    (/[.eE]/.test(digits) ? `":"real ${digits}"` : match));
 
-/** A leaf of an argument: an integer as BigInt, where it is one. */
+/** A leaf of an argument: an integer as BigInt. */
 function leaf(value) {
-  if (Number.isSafeInteger(value)) return BigInt(value);
-  const integer = typeof value === 'string' ? /^integer (-?\d{16,20})$/.exec(value) : null;
-  return integer ? BigInt(integer[1]) : value;
+  if (Number.isInteger(value)) return BigInt(value);
+  const [, kind, digits] = (typeof value === 'string' && /^(integer|real) (-?\d[-+.\deE]*)$/.exec(value)) || [];
+  if (kind === 'integer') return BigInt(digits);
+  return kind === 'real' ? Number(digits) : value;
 }
 
 /** Leaves of an argument's value, by keys and indexes. The engine has nothing for null, and leaves it out. */
@@ -86,7 +90,7 @@ class Expected {
     const expected = new Expected();
     for await (const line of readline.createInterface({ input: fs.createReadStream(file), crlfDelay: Infinity })) {
       if (!line.startsWith('{"name":')) continue;
-      const event = JSON.parse(withLongNumbersAsText(line.endsWith(',') ? line.slice(0, -1) : line));
+      const event = JSON.parse(withNumbersAsText(line.endsWith(',') ? line.slice(0, -1) : line));
       expected.take(line, event);
     }
     return expected;

@@ -45,7 +45,7 @@ function numbers(engine) {
 function texts(engine) {
   const rows = engine.query(`
     select s.name, a.key, a.display_value, count(*) ${ARGUMENTS}
-    and a.value_type not in ('int', 'uint', 'real') group by 1, 2, 3`);
+    and a.value_type in ('string', 'bool', 'pointer', 'json') group by 1, 2, 3`);
   return table(rows, ([name, key, text, count]) => [[name ?? '', path(key), text ?? ''], [count]]);
 }
 
