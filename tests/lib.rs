@@ -9,6 +9,7 @@
 //! | [`script`], [`expected`] | what a numbered record must say |
 //! | [`judge`] | judges every record of a run against the script |
 //! | [`campaign`] | kills writers at random moments and has each judged |
+//! | [`golden_run`], [`seal`] | the golden run with hostile bytes in it |
 //! | [`host`] | a host that waits between two steps |
 //! | [`scenarios`] | a storm of signals and forks, for tests and mutants |
 //! | [`traces`] | decoded traces, read back by a strict parser |
@@ -16,6 +17,7 @@
 pub mod campaign;
 pub mod cgroups;
 pub mod expected;
+pub mod golden_run;
 pub mod host;
 pub mod judge;
 pub mod mounts;
@@ -25,6 +27,7 @@ pub mod run_files;
 pub mod scenarios;
 #[path = "writer/src/script.rs"]
 pub mod script;
+pub mod seal;
 #[path = "writer/src/texts.rs"]
 pub mod texts;
 pub mod traces;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ringscope_decode::TimeBound;
+use ringscope_decode::{Limits, TimeBound};
 
 use crate::level::LevelSet;
 use crate::size::Size;
@@ -193,6 +193,31 @@ pub(crate) struct EffortArgs {
     pub(crate) strict: bool,
 }
 
+/// What is refused, so that a damaged or hostile run can't exhaust the machine.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Largest file of names that is read [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_names_size: Option<Size>,
+    /// Most files that a run may have [default: 100000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_files: Option<usize>,
+}
+
+impl LimitArgs {
+    /// The limits as the decoder takes them.
+    pub(crate) fn limits(&self) -> Limits {
+        let default = Limits::default();
+        Limits {
+            process_file_bytes: self
+                .max_names_size
+                .map_or(default.process_file_bytes, |size| size.bytes),
+            files: self.max_files.unwrap_or(default.files),
+        }
+    }
+}
+
 const DECODE_EXAMPLES: &str = "\
 Examples:
   ringscope decode                                   newest run, into trace.json
@@ -224,6 +249,8 @@ pub(crate) struct DecodeArgs {
     pub(crate) filter: FilterArgs,
     #[command(flatten)]
     pub(crate) effort: EffortArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Format of a trace.
@@ -294,6 +321,8 @@ pub(crate) struct StatsArgs {
     pub(crate) filter: FilterArgs,
     #[command(flatten)]
     pub(crate) effort: EffortArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// What a row of `stats` stands for.
@@ -357,6 +386,8 @@ pub(crate) struct InspectArgs {
     /// Newest records shown of each ring
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) last: usize,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Arguments of `ls`.
@@ -412,6 +443,8 @@ pub(crate) struct PackArgs {
     /// File to write, - for standard output [default: the run's name and .tar.zst]
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 const MERGE_EXAMPLES: &str = "\

@@ -89,7 +89,7 @@ fn progress_bar(events: u64) -> ProgressBar {
 
 /// Runs `ringscope decode`.
 pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
-    let runs = selection::open(&args.runs)?;
+    let runs = selection::open(&args.runs, &args.limits.limits())?;
     let path = output::expand(&args.output, first_pid(&runs));
     let output = Output::open(&path, threads(args.effort.jobs))?;
     let options = filter::options(&args.filter, &args.effort, args.time_base.into());

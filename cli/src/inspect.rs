@@ -39,11 +39,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
 /// Of single files when files were named, else of runs.
 fn report(args: &InspectArgs) -> Result<Report, Failure> {
     let failed = |error| Failure::of("inspect", error);
+    let limits = args.limits.limits();
     let is_file = |path: &PathBuf| path.is_file() && !is_pack(path);
     if !args.runs.is_empty() && args.runs.iter().all(is_file) {
-        return inspect::report_files(&args.runs, args.last).map_err(failed);
+        return inspect::report_files(&args.runs, args.last, &limits).map_err(failed);
     }
-    let runs = selection::open(&args.runs)?;
+    let runs = selection::open(&args.runs, &limits)?;
     inspect::report(&runs, args.last).map_err(failed)
 }
 

@@ -125,7 +125,10 @@ fn switch(header: &ProcessHeader, level: LevelSet) -> Result<(), NotSwitched> {
         .map_err(NotSwitched::Io)?;
     let found = word.metadata().map_err(NotSwitched::Io)?;
     // The program may have closed the descriptor and got its number again for a file of its own.
-    if (found.dev(), found.ino()) != (header.level_device.get(), header.level_inode.get()) {
+    // A hostile process file may name any file: only a memfd that nobody can grow or cut is a level word.
+    if (found.dev(), found.ino()) != (header.level_device.get(), header.level_inode.get())
+        || !sys::is_sealed(&word)
+    {
         return Err(NotSwitched::AnotherFile);
     }
     word.write_all_at(&level.mask.to_le_bytes(), 0)

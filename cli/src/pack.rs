@@ -19,7 +19,7 @@ const EXTENSION: &str = ".tar.zst";
 
 /// Runs `ringscope pack`.
 pub(crate) fn run(args: &PackArgs) -> Result<ExitCode, Failure> {
-    let run = selection::open_one(args.run.as_deref())?;
+    let run = selection::open_one(args.run.as_deref(), &args.limits.limits())?;
     let path = args.output.clone().unwrap_or_else(|| default_name(&run));
     let failed = |error: std::io::Error| Failure::io("pack", &path, &error);
     let mut output = BufWriter::new(Target::open(&path)?);

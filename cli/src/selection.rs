@@ -25,19 +25,19 @@ pub(crate) fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Opens the runs that `arguments` mean.
-pub(crate) fn open(arguments: &[PathBuf]) -> Result<Vec<Run>, Failure> {
+pub(crate) fn open(arguments: &[PathBuf], limits: &Limits) -> Result<Vec<Run>, Failure> {
     find(arguments)?
         .iter()
-        .map(|path| open_found(path))
+        .map(|path| open_found(path, limits))
         .collect()
 }
 
 /// Opens the one run that `argument` means; the newest when there is none.
-pub(crate) fn open_one(argument: Option<&Path>) -> Result<Run, Failure> {
+pub(crate) fn open_one(argument: Option<&Path>, limits: &Limits) -> Result<Run, Failure> {
     let arguments: Vec<PathBuf> = argument.into_iter().map(Path::to_owned).collect();
     let mut runs = find(&arguments)?;
     match (runs.pop(), runs.len()) {
-        (Some(run), 0) => open_found(&run),
+        (Some(run), 0) => open_found(&run, limits),
         (_, others) => {
             let place = argument.unwrap_or(Path::new("")).display();
             let why = format!("expected one run, found {}", others + 1);
@@ -46,9 +46,8 @@ pub(crate) fn open_one(argument: Option<&Path>) -> Result<Run, Failure> {
     }
 }
 
-fn open_found(path: &Path) -> Result<Run, Failure> {
-    let mut run =
-        Run::open(path, &Limits::default()).map_err(|error| Failure::of("read run", error))?;
+fn open_found(path: &Path, limits: &Limits) -> Result<Run, Failure> {
+    let mut run = Run::open(path, limits).map_err(|error| Failure::of("read run", error))?;
     run.ensure_end_pair();
     Ok(run)
 }

@@ -28,7 +28,7 @@ impl From<SortName> for SortKey {
 
 /// Runs `ringscope stats`.
 pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
-    let runs = selection::open(&args.runs)?;
+    let runs = selection::open(&args.runs, &args.limits.limits())?;
     let options = filter::options(&args.filter, &args.effort, TimeBase::Run);
     let timeline =
         Timeline::build(&runs, &options).map_err(|error| Failure::of("decode", error))?;

@@ -172,8 +172,8 @@ pub fn report(runs: &[Run], last: usize) -> Result<Report, Error> {
 /// # Errors
 ///
 /// When a path is no file of a run, or as [`report`].
-pub fn report_files(files: &[PathBuf], last: usize) -> Result<Report, Error> {
-    report(&Run::open_files(files, &Limits::default())?, last)
+pub fn report_files(files: &[PathBuf], last: usize, limits: &Limits) -> Result<Report, Error> {
+    report(&Run::open_files(files, limits)?, last)
 }
 
 struct Looker<'a> {

@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use ringscope_decode::stats::{self, By, SortKey};
-use ringscope_decode::{Filter, Options, TimeBase, TimeBound, inspect};
+use ringscope_decode::{Filter, Limits, Options, TimeBase, TimeBound, inspect};
 use ringscope_ringbuf::block::Block;
 use ringscope_ringbuf::file::FileKind;
 use ringscope_ringbuf::layout::*;
@@ -323,9 +323,9 @@ fn single_files_are_inspected() {
     other.finish();
     let ring = run.path().join("100-0000000000000001-0.ring");
     let process = run.path().join("200-0000000000000002.process");
-    let report = inspect::report_files(&[ring.clone(), process], 9).unwrap();
+    let report = inspect::report_files(&[ring.clone(), process], 9, &Limits::default()).unwrap();
     assert_eq!(report.processes.len(), 2);
-    let report = inspect::report_files(std::slice::from_ref(&ring), 9).unwrap();
+    let report = inspect::report_files(std::slice::from_ref(&ring), 9, &Limits::default()).unwrap();
     assert_eq!(report.processes.len(), 1);
     assert_eq!(report.processes[0].rings[0].last_records.len(), 5);
     assert_eq!(
@@ -336,9 +336,9 @@ fn single_files_are_inspected() {
     let alone = tempfile::TempDir::new().unwrap();
     let copy = alone.path().join(ring.file_name().unwrap());
     std::fs::copy(&ring, &copy).unwrap();
-    let report = inspect::report_files(&[copy], 9).unwrap();
+    let report = inspect::report_files(&[copy], 9, &Limits::default()).unwrap();
     assert_eq!(report.processes[0].rings[0].present, 5);
-    assert!(inspect::report_files(&[alone.path().join("x.json")], 9).is_err());
+    assert!(inspect::report_files(&[alone.path().join("x.json")], 9, &Limits::default()).is_err());
     let _ = FileKind::Ring;
 }
 

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use ringscope_fuzz::run::GoldenRun;
+use ringscope_fuzz::golden_run::GoldenRun;
 use ringscope_ringbuf::block::{Args, Block, Site, blocks};
 use ringscope_ringbuf::file::FileKind;
 use ringscope_ringbuf::layout::{MAX_BLOCK_LEN, PROCESS_HEADER_LEN};
@@ -14,7 +14,7 @@ static RUN: OnceLock<GoldenRun> = OnceLock::new();
 const WORKER_PID: u32 = 4300;
 
 fuzz_target!(|name: &[u8]| {
-    let run = RUN.get_or_init(GoldenRun::copy);
+    let run = RUN.get_or_init(ringscope_fuzz::golden_run);
     let worker = run
         .files()
         .iter()
@@ -22,7 +22,7 @@ fuzz_target!(|name: &[u8]| {
     let worker = worker.expect("the golden run has the worker");
     let file = with_site_name(&run.files()[worker].1, name);
     let trace = run
-        .trace_with(worker, file)
+        .trace_with(worker, file, true)
         .expect("one name refuses no run");
     let trace: serde_json::Value = serde_json::from_slice(&trace).expect("the trace is JSON");
     let expected = String::from_utf8_lossy(name);

@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ringscope_fuzz::{file_with, seal_blocks, seal_header};
+use ringscope_fuzz::file_with;
+use ringscope_fuzz::seal::{seal_blocks, seal_header};
 use ringscope_ringbuf::block::{Block, blocks};
 use ringscope_ringbuf::file::{ProcessFile, seal_process_header};
 use ringscope_ringbuf::layout::{MAX_BLOCK_LEN, PROCESS_HEADER_LEN, PROCESS_MAGIC};

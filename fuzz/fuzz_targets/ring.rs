@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ringscope_fuzz::{file_with, seal_header};
+use ringscope_fuzz::file_with;
+use ringscope_fuzz::seal::seal_header;
 use ringscope_ringbuf::file::RingFile;
 use ringscope_ringbuf::layout::{LAP_MASK, RING_MAGIC, RING_STATIC_LEN, Record, SEQUENCE_MASK};
 use ringscope_ringbuf::reader::{OpenState, copy_published, recover_by_stamps};

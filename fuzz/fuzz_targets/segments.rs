@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ringscope_fuzz::{file_with, seal_header, seal_segments};
+use ringscope_fuzz::file_with;
+use ringscope_fuzz::seal::{seal_header, seal_segments};
 use ringscope_ringbuf::file::{Packing, Segment, SegmentFile};
 use ringscope_ringbuf::layout::{
     RECORD_LEN, Record, SEGMENTS_HEADER_LEN, SEGMENTS_MAGIC, SEQUENCE_MASK,

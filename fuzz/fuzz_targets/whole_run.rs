@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use ringscope_fuzz::run::GoldenRun;
+use ringscope_fuzz::golden_run::GoldenRun;
 
 static RUN: OnceLock<GoldenRun> = OnceLock::new();
 
@@ -12,8 +12,8 @@ fuzz_target!(|data: &[u8]| {
     let Some((index, bytes)) = data.split_first() else {
         return;
     };
-    let run = RUN.get_or_init(GoldenRun::copy);
-    if let Some(trace) = run.trace_with((*index).into(), bytes.to_vec()) {
+    let run = RUN.get_or_init(ringscope_fuzz::golden_run);
+    if let Some(trace) = run.trace_with((*index).into(), bytes.to_vec(), true) {
         serde_json::from_slice::<serde_json::Value>(&trace).expect("the trace is JSON");
     }
 });

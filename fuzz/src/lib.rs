@@ -1,14 +1,12 @@
-//! What the fuzz targets share: a file to put inputs in, and check sums made right, so that an input gets past them.
+//! What the fuzz targets share: a file to put inputs in, the golden run, and check sums made right.
 
-pub mod run;
+#[path = "../../tests/golden_run.rs"]
+pub mod golden_run;
+#[path = "../../tests/seal.rs"]
+pub mod seal;
 
 use std::fs;
-use std::path::PathBuf;
-
-use ringscope_ringbuf::layout::{
-    BLOCK_ALIGN, BLOCK_HEADER_LEN, BLOCK_MAGIC, FILE_START_LEN, PACKED_SEGMENT_MAGIC, RECORD_LEN,
-    SEGMENT_MAGIC, header_crc,
-};
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to this process's own file in memory; its path.
 pub fn file_with(bytes: &[u8]) -> PathBuf {
@@ -17,51 +15,8 @@ pub fn file_with(bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Makes magic and check sum of a file's header right, whose static part has `static_len` bytes.
-pub fn seal_header(bytes: &mut [u8], magic: [u8; 8], static_len: usize) {
-    if bytes.len() >= static_len.max(FILE_START_LEN) {
-        bytes[..8].copy_from_slice(&magic);
-        let crc = header_crc(&bytes[..static_len]);
-        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
-    }
-}
-
-/// Makes the check sums of the blocks in a process file's body right.
-pub fn seal_blocks(body: &mut [u8]) {
-    let mut at = 0;
-    while at + BLOCK_HEADER_LEN <= body.len() {
-        let field = |offset: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| body[at + offset + i]));
-        let (magic, len) = (field(0), field(8) as usize);
-        let payload_at = at + BLOCK_HEADER_LEN;
-        if magic != BLOCK_MAGIC || len > body.len() - payload_at {
-            at += BLOCK_ALIGN;
-            continue;
-        }
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&body[at + 4..at + 12]);
-        hasher.update(&body[payload_at..payload_at + len]);
-        body[at + 12..payload_at].copy_from_slice(&hasher.finalize().to_le_bytes());
-        at = payload_at + len.next_multiple_of(BLOCK_ALIGN);
-    }
-}
-
-/// Makes the check sums of everything that looks like a segment header right, one behind the other.
-pub fn seal_segments(body: &mut [u8]) {
-    let mut at = 0;
-    while at + RECORD_LEN <= body.len() {
-        let (header, rest) = body[at..].split_at_mut(RECORD_LEN);
-        at += RECORD_LEN;
-        let field = |offset: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| header[offset + i]));
-        let is_packed = field(0) == PACKED_SEGMENT_MAGIC;
-        let packed = rest.get(..field(20) as usize).filter(|_| is_packed);
-        if let Some(packed) = packed {
-            let packed_crc = crc32fast::hash(packed);
-            at += packed.len();
-            header[28..].copy_from_slice(&packed_crc.to_le_bytes());
-        }
-        if is_packed || field(0) == SEGMENT_MAGIC {
-            let crc = crc32fast::hash(&header[..24]);
-            header[24..28].copy_from_slice(&crc.to_le_bytes());
-        }
-    }
+/// The golden run, copied to memory.
+pub fn golden_run() -> golden_run::GoldenRun {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+    golden_run::GoldenRun::copy(&tests, "fuzz")
 }

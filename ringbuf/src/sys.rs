@@ -284,6 +284,14 @@ pub fn sealed_memfd(name: &CStr, len: usize) -> Result<OwnedFd, i32> {
     }
 }
 
+/// True for a memfd that can be neither grown nor cut, as [`sealed_memfd`] makes them.
+pub fn is_sealed(file: &File) -> bool {
+    // SAFETY: the descriptor is open as long as `file` lives; fails for files that know no seals.
+    let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
+    let wanted = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
+    seals >= 0 && seals & wanted == wanted
+}
+
 /// Device and inode of an open file.
 ///
 /// # Errors
