@@ -172,7 +172,7 @@ fn next_start(
     lost: &Event,
 ) -> io::Result<i64> {
     let (mut from_ns, mut width_ns) = (lost.start_ns, 1i64 << 16);
-    while from_ns <= lost.end_ns {
+    loop {
         let to_ns = from_ns
             .saturating_add(width_ns)
             .min(lost.end_ns.saturating_add(1));
@@ -190,8 +190,11 @@ fn next_start(
         if let Some(first) = spans.map(|span| span.start_ns).min() {
             return Ok(first);
         }
-        from_ns = to_ns.max(from_ns.saturating_add(1));
+        // A loss may end where time does, with nothing behind it.
+        if to_ns > lost.end_ns || to_ns == i64::MAX {
+            return Ok(lost.end_ns);
+        }
+        from_ns = to_ns;
         width_ns = width_ns.saturating_mul(4);
     }
-    Ok(lost.end_ns)
 }
