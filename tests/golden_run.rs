@@ -81,7 +81,6 @@ fn trace(dir: &Path) -> Option<Vec<u8>> {
     let runs = [Run::open(dir, &Limits::default()).ok()?];
     let options = Options {
         time_base: TimeBase::Monotonic,
-        threads: Some(1),
         ..Options::default()
     };
     let timeline = Timeline::build(&runs, &options).ok()?;
