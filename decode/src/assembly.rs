@@ -208,7 +208,7 @@ impl<'a> Assembly<'a> {
                 let place = recorder.site(*id).unwrap_or_else(|| {
                     self.rows.sites.push(Site::unknown(*id));
                     let place = self.rows.sites.len() as u32 - 1;
-                    recorder.sites.insert(*id, place);
+                    recorder.sites.insert(*id, place, false);
                     place
                 });
                 *id = place;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use ringscope_ringbuf::payload::ArgType;
 use serde_json::json;
 
 use crate::args::{self, Arg};
@@ -10,6 +11,8 @@ use crate::event::{Event, EventKind};
 use crate::format::{Format, Slice};
 use crate::json::{put_i64, put_str, put_tree, put_u64, put_us, put_value};
 use crate::lanes::Lane;
+use crate::process::Site;
+use crate::template::{Desk, MAX_LINE, Stamp};
 use crate::timeline::Timeline;
 use crate::trace::{self, Order, Output};
 
@@ -28,6 +31,11 @@ pub fn write(
     trace::write(timeline, &format, order, Output::Stream(out), progress)
 }
 
+/// Digits of an integer and its sign, at most.
+const LONGEST_NUMBER: usize = 21;
+/// Time stamp, duration and ids of a line, at most.
+const LONGEST_REST: usize = 160;
+
 /// Chrome trace JSON of a time line. What is the same for all events of a site or lane is made once.
 pub struct Chrome<'a> {
     timeline: &'a Timeline,
@@ -35,6 +43,9 @@ pub struct Chrome<'a> {
     site_prefix: Vec<Vec<u8>>,
     /// `,"pid":…,"tid":…` of each lane.
     lane_ids: Vec<Vec<u8>>,
+    /// The same, and for each site what its plain spans have in common, where a line can be made of that.
+    lane_stamps: Vec<Stamp>,
+    templates: Vec<Option<SpanTemplate>>,
     /// What to subtract from CLOCK_MONOTONIC for a time stamp, ns.
     base_ns: i64,
 }
@@ -51,12 +62,37 @@ impl<'a> Chrome<'a> {
             put_ids(&mut ids, lane.pid, lane.tid);
             ids
         });
+        let site_prefix: Vec<Vec<u8>> = site_prefix.collect();
+        let lane_ids: Vec<Vec<u8>> = lane_ids.collect();
+        let sites = timeline.sites.iter().zip(&site_prefix);
         Chrome {
             timeline,
-            site_prefix: site_prefix.collect(),
-            lane_ids: lane_ids.collect(),
+            lane_stamps: lane_ids.iter().map(|ids| Stamp::new(ids)).collect(),
+            templates: sites.map(|(s, name)| SpanTemplate::of(s, name)).collect(),
+            site_prefix,
+            lane_ids,
             base_ns: timeline.base_ns(),
         }
+    }
+
+    /// Writes a span whose arguments are integers; false when it is none.
+    #[inline]
+    fn plain_span(&self, slice: &Slice<'_>, event: &Event, desk: &mut Desk) -> bool {
+        let template = self.templates.get(event.site as usize).map(Option::as_ref);
+        let (Some(Some(template)), Some(lane)) =
+            (template, self.lane_stamps.get(event.lane as usize))
+        else {
+            return false;
+        };
+        let payload = slice.payload(event);
+        let is_plain = event.kind == EventKind::Span
+            && event.flags == 0
+            && event.start_ns >= self.base_ns
+            && payload.len() == template.args.len() * 8;
+        if is_plain {
+            template.write(event, self.base_ns, lane, payload, desk);
+        }
+        is_plain
     }
 
     fn event<'s>(
@@ -185,18 +221,80 @@ impl Format for Chrome<'_> {
     }
 
     fn slice(&self, slice: &Slice<'_>, out: &mut Vec<u8>) {
-        let mut args = Vec::new();
+        let (mut args, mut desk) = (Vec::new(), Desk::default());
         for event in slice.events {
-            // A lane with events is named, so that some line always stands before.
-            out.extend_from_slice(b",\n");
-            self.event(slice, event, &mut args, out);
+            desk.begin(out);
+            if !self.plain_span(slice, event, &mut desk) {
+                desk.clear(out);
+                // A lane with events is named, so that some line always stands before.
+                out.extend_from_slice(b",\n");
+                self.event(slice, event, &mut args, out);
+            }
         }
+        desk.clear(out);
     }
 
     fn tail(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\n],\"metadata\":");
         put_tree(out, &metadata(self.timeline));
         out.extend_from_slice(b"}\n");
+    }
+}
+
+/// What the plain spans of a site have in common.
+struct SpanTemplate {
+    /// Everything before the time stamp.
+    start: Stamp,
+    /// What stands before the value of each argument, and whether that is signed.
+    args: Vec<(Stamp, bool)>,
+}
+
+impl SpanTemplate {
+    /// Of a site whose arguments are integers, unless its lines are too long.
+    fn of(site: &Site, name_and_category: &[u8]) -> Option<SpanTemplate> {
+        let start = [b",\n{", name_and_category, b"\"ph\":\"X\",\"ts\":"].concat();
+        let mut len = start.len();
+        let mut args = Vec::new();
+        for (at, (key, arg_type)) in site.args.iter().enumerate() {
+            let is_repeated = site.args[..at].iter().any(|(other, _)| other == key);
+            if is_repeated || !matches!(arg_type, ArgType::I64 | ArgType::U64) {
+                return None;
+            }
+            let mut text: Vec<u8> = match at {
+                0 => b",\"args\":{".to_vec(),
+                _ => b",".to_vec(),
+            };
+            put_str(&mut text, key);
+            text.push(b':');
+            len += text.len() + LONGEST_NUMBER;
+            args.push((Stamp::new(&text), *arg_type == ArgType::I64));
+        }
+        let fits = len + LONGEST_REST <= MAX_LINE;
+        (fits && site.constants.is_empty()).then(|| SpanTemplate {
+            start: Stamp::new(&start),
+            args,
+        })
+    }
+
+    #[inline]
+    fn write(&self, event: &Event, base_ns: i64, lane: &Stamp, payload: &[u8], desk: &mut Desk) {
+        desk.put(&self.start);
+        desk.put_moment(event.start_ns.wrapping_sub(base_ns) as u64);
+        desk.put_8(*b",\"dur\":\0", 7);
+        desk.put_duration(event.duration_ns());
+        desk.put(lane);
+        for ((key, is_signed), word) in self.args.iter().zip(payload.chunks_exact(8)) {
+            desk.put(key);
+            let number = word.try_into().map_or(0, u64::from_le_bytes);
+            if *is_signed && (number as i64) < 0 {
+                desk.put_8(*b"-\0\0\0\0\0\0\0", 1);
+                desk.put_number((number as i64).unsigned_abs());
+            } else {
+                desk.put_number(number);
+            }
+        }
+        let end = if self.args.is_empty() { 1 } else { 2 };
+        desk.put_8(*b"}}\0\0\0\0\0\0", end);
     }
 }
 

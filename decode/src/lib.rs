@@ -72,6 +72,7 @@ mod sequence;
 mod spill;
 pub mod stats;
 mod survey;
+mod template;
 pub mod timeline;
 pub mod trace;
 

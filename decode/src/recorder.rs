@@ -2,7 +2,6 @@
 //! ids already turned into indexes of the time line.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 
 use crate::clock::{Conversion, ProcessClock};
 
@@ -46,29 +45,33 @@ const DENSE_SITES: u32 = 1 << 16;
 /// Indexes in the time line's sites, by site id.
 #[derive(Default)]
 pub(crate) struct SiteTable {
-    dense: Vec<Option<NonZeroU32>>,
+    /// Index and one, twice, and one more when records of the site carry arguments; 0 for none.
+    dense: Vec<u32>,
     sparse: HashMap<u32, u32>,
 }
 
 impl SiteTable {
+    /// Index, and whether records of the site carry arguments.
     #[inline]
-    pub(crate) fn get(&self, id: u32) -> Option<u32> {
-        match self.dense.get(id as usize) {
-            Some(index) => index.map(|index| index.get() - 1),
-            None => self.sparse.get(&id).copied(),
-        }
+    pub(crate) fn get(&self, id: u32) -> Option<(u32, bool)> {
+        let packed = match self.dense.get(id as usize) {
+            Some(packed) => *packed,
+            None => self.sparse.get(&id).copied().unwrap_or(0),
+        };
+        (packed != 0).then(|| ((packed >> 1) - 1, packed & 1 != 0))
     }
 
-    pub(crate) fn insert(&mut self, id: u32, index: u32) {
+    pub(crate) fn insert(&mut self, id: u32, index: u32, has_args: bool) {
+        let packed = (index + 1) << 1 | u32::from(has_args);
         if id >= DENSE_SITES {
-            self.sparse.insert(id, index);
+            self.sparse.insert(id, packed);
             return;
         }
         let at = id as usize;
         if self.dense.len() <= at {
-            self.dense.resize(at + 1, None);
+            self.dense.resize(at + 1, 0);
         }
-        self.dense[at] = NonZeroU32::new(index + 1);
+        self.dense[at] = packed;
     }
 }
 
@@ -96,7 +99,7 @@ impl Recorder {
 
     #[inline]
     pub(crate) fn site(&self, id: u32) -> Option<u32> {
-        self.sites.get(id)
+        self.sites.get(id).map(|(index, _)| index)
     }
 
     pub(crate) fn has_args(&self, site: u32) -> bool {

@@ -160,7 +160,8 @@ impl Builder<'_> {
         let mut sites: Vec<_> = process.tables.sites.iter().collect();
         sites.sort_by_key(|(id, _)| **id);
         for (id, site) in sites {
-            recorder.sites.insert(*id, self.out.sites.len() as u32);
+            let index = self.out.sites.len() as u32;
+            recorder.sites.insert(*id, index, !site.args.is_empty());
             recorder.site_has_args.push(!site.args.is_empty());
             self.out.sites.push(site.clone());
         }

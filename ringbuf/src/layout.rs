@@ -158,6 +158,13 @@ impl Record {
         self.w[3] >> STAMP_SHIFT == Record::stamp(sequence, capacity_log2) >> STAMP_SHIFT
     }
 
+    /// True when the record was published as `sequence` of such a ring and is a [`Kind::Span`] of the thread itself.
+    #[inline]
+    pub fn is_plain_span(&self, sequence: u64, capacity_log2: u32) -> bool {
+        let expected = Record::stamp(sequence, capacity_log2) | (Kind::Span as u64) << KIND_SHIFT;
+        self.w[3] >> KIND_SHIFT == expected >> KIND_SHIFT && self.w[1] >> DURATION_BITS == 0
+    }
+
     /// Start (or time) in w0.
     pub fn start(&self) -> u64 {
         self.w[0]

@@ -338,56 +338,82 @@ impl<'a, 'b> Walk<'a, 'b> {
             ring.reaches.near_from(number).max(self.wanted.start_ns)
         };
         let len = (sequences.end - sequences.start) as usize;
-        for (at, record) in records.iter().enumerate().take(len) {
+        let mut at = 0;
+        while at < len {
             let sequence = sequences.start + at as u64;
+            at += self.plain_spans(sequence, &records[at..], len - at, near_ns);
+            if at == len {
+                break;
+            }
+            let (sequence, record) = (sequences.start + at as u64, &records[at]);
+            at += 1;
             if !record.is_stamped(sequence, ring.source.capacity_log2) {
                 // A hole ends a batch.
                 self.resolver.batch = None;
-                continue;
-            }
-            let rest = &records[at + 1..];
-            let is_span = record.kind_number() == Kind::Span as u8 && record.lane() == 0;
-            if is_span {
-                if (self.start_ticks..self.end_ticks).contains(&record.start()) {
-                    self.span(sequence, record, near_ns, rest);
-                }
             } else if record.kind_number() != Kind::Continuation as u8 {
-                self.any(sequence, record, near_ns, rest);
+                self.any(sequence, record, near_ns, &records[at..]);
             }
         }
     }
 
-    /// Takes in a span of the thread itself that starts within the time.
-    #[inline]
-    fn span(&mut self, sequence: u64, record: &Record, near_ns: i64, rest: &[Record]) {
-        let start_ns = self.resolver.clock.ns(record.start());
-        let row = self.resolver.owner(sequence).row;
-        if start_ns < near_ns || !self.wanted.rows.has(row) {
-            return;
+    /// Takes in spans of the thread itself, which most records are, up to the first slot that needs a closer look; how
+    /// many of the first `len` they were.
+    fn plain_spans(&mut self, first: u64, records: &[Record], len: usize, near_ns: i64) -> usize {
+        let capacity_log2 = self.context.ring.source.capacity_log2;
+        let row = self.resolver.owner(first).row;
+        let own = (self.resolver.owner_end() - first).min(len as u64) as usize;
+        let is_wanted = self.wanted.rows.has(row);
+        let duration_ticks = self.end_ticks.saturating_sub(self.start_ticks);
+        let mut clock = self.resolver.clock.clone();
+        let out = &mut *self.out;
+        let mut count = 0;
+        for record in &records[..own] {
+            let sequence = first + count as u64;
+            if !record.is_plain_span(sequence, capacity_log2) {
+                break;
+            }
+            let is_here = record.start().wrapping_sub(self.start_ticks) < duration_ticks;
+            if !is_here || !is_wanted {
+                count += 1;
+                continue;
+            }
+            let next = records.get(count + 1);
+            let goes_on = next.is_none_or(|next| next.kind_number() == Kind::Continuation as u8);
+            let Some((site, has_args)) = self.context.recorder.sites.get(record.site()) else {
+                break;
+            };
+            if goes_on {
+                break;
+            }
+            count += 1;
+            let start_ns = clock.ns(record.start());
+            if start_ns < near_ns {
+                continue;
+            }
+            let word = record.w[2];
+            let payload_at = out.payloads.len() as u32;
+            let mut payload_len = 0;
+            if has_args || word != 0 {
+                out.payloads.extend_from_slice(&word.to_le_bytes());
+                payload_len = 8;
+            }
+            out.events.push(Event {
+                start_ns,
+                end_ns: clock.ns(record.start().saturating_add(record.duration())),
+                word,
+                sequence,
+                payload_at,
+                payload_len,
+                site,
+                lane: row,
+                source: self.context.source_index,
+                kind: EventKind::Span,
+                flags: 0,
+                detail: 0,
+            });
         }
-        let end = record.start().saturating_add(record.duration());
-        let site = self.resolver.site(record.site());
-        let word = record.w[2];
-        let payload_at = self.out.payloads.len();
-        let is_bare = word == 0 && !self.context.recorder.has_args(site);
-        if !is_bare {
-            self.out.payloads.extend_from_slice(&word.to_le_bytes());
-        }
-        self.add_continuations(sequence, (is_bare).then_some(word), rest);
-        self.out.events.push(Event {
-            start_ns,
-            end_ns: self.resolver.clock.ns(end),
-            word,
-            sequence,
-            payload_at: payload_at as u32,
-            payload_len: (self.out.payloads.len() - payload_at) as u32,
-            site,
-            lane: row,
-            source: self.context.source_index,
-            kind: EventKind::Span,
-            flags: 0,
-            detail: 0,
-        });
+        self.resolver.clock = clock;
+        count
     }
 
     /// Takes in any record that starts within the time.

@@ -85,6 +85,12 @@ impl<'a> Resolver<'a> {
         self.owners.get(self.owner_at).copied().unwrap_or_default()
     }
 
+    /// The sequence behind the last one of the owner that was asked for last.
+    pub(crate) fn owner_end(&self) -> u64 {
+        let next = self.owners.get(self.owner_at + 1);
+        next.map_or(u64::MAX, |next| next.first_sequence)
+    }
+
     /// The event of a main record; `None` when it can't be placed, which is noted.
     pub(crate) fn resolve(&mut self, sequence: u64, record: &Record) -> Option<(Event, Payload)> {
         match Kind::from_u8(record.kind_number()) {

@@ -12,7 +12,7 @@ use super::resolve::{Batch, MADE_PAYLOAD, Payload, Resolver, duration_ticks};
 use super::source::{Extent, RingSource, Storage};
 use crate::arrows::{ArrowEnd, Link};
 use crate::error::{Error, Problem};
-use crate::event::{Event, EventKind, FLAG_OPEN, FLAG_PAYLOAD_IN_RING};
+use crate::event::{Event, EventKind, FLAG_OPEN, FLAG_PAYLOAD_IN_RING, UNKNOWN_SITE_BASE};
 use crate::gaps::{self, Hole};
 use crate::losses::Losses;
 use crate::open_spans;
@@ -233,76 +233,86 @@ impl<'a> Scan<'a> {
             self.resolver.recorder.clock.first_tick_at(near_ns)
         };
         self.block = BlockScan::begin(near_ns, near_ticks);
-        for (at, record) in records.iter().enumerate() {
-            let sequence = first + at as u64;
-            if !record.is_stamped(sequence, self.capacity_log2) {
-                continue;
-            }
-            if self.next_sequence != Some(sequence) {
-                self.skip_to(sequence);
-            }
-            self.next_sequence = Some(sequence + 1);
-            if record.kind_number() == Kind::Continuation as u8 {
-                continue;
-            }
-            self.present += 1;
-            if !self.plain_span(sequence, record) {
-                self.any(sequence, record, records.get(at + 1), storage)?;
-            }
+        let mut at = 0;
+        while at < records.len() {
+            at += self.plain_spans(first + at as u64, &records[at..]);
+            let Some(record) = records.get(at) else {
+                break;
+            };
+            self.one(first + at as u64, record, records.get(at + 1), storage)?;
+            at += 1;
         }
         self.end_block();
         Ok(())
     }
 
-    /// Takes a span of the thread itself in, which most records are; false when it needs a closer look.
-    #[inline]
-    fn plain_span(&mut self, sequence: u64, record: &Record) -> bool {
-        let start = record.start();
-        let end = start.wrapping_add(record.duration());
-        let is_plain = record.kind_number() == Kind::Span as u8
-            && record.lane() == 0
-            && start >= self.block.near_ticks
-            && end >= start
-            && self.last_end_ticks.is_some();
-        if !is_plain {
-            return false;
+    /// Takes the slot of a sequence in, whatever it holds.
+    fn one(
+        &mut self,
+        sequence: u64,
+        record: &Record,
+        next: Option<&Record>,
+        storage: &Storage,
+    ) -> Result<(), Error> {
+        if !record.is_stamped(sequence, self.capacity_log2) {
+            return Ok(());
         }
-        let row = self.resolver.owner(sequence).row;
-        let Some(row) = self.rows.get_mut(self.row_at).filter(|at| at.row == row) else {
-            return false;
-        };
-        if row.is_in_ns || self.last_site != Some(record.site()) && !self.mark_site(record.site()) {
-            return false;
+        if self.next_sequence != Some(sequence) {
+            self.skip_to(sequence);
         }
-        let Some(row) = self.rows.get_mut(self.row_at) else {
-            return false;
-        };
-        row.event_count += 1;
-        row.nesting.add(signed(start), signed(end));
-        self.block.add_ticks(start, end);
-        self.last_end_ticks = self.last_end_ticks.max(Some(end));
-        true
+        self.next_sequence = Some(sequence + 1);
+        if record.kind_number() == Kind::Continuation as u8 {
+            return Ok(());
+        }
+        self.present += 1;
+        self.any(sequence, record, next, storage)
     }
 
-    /// Marks a known site as used.
-    fn mark_site(&mut self, id: u32) -> bool {
-        let Some(index) = self.resolver.recorder.site(id) else {
-            return false;
+    /// Takes spans of the thread itself in, which most records are, up to the first slot that needs a closer look; how
+    /// many they were.
+    fn plain_spans(&mut self, first: u64, records: &[Record]) -> usize {
+        let Some(mut last_end) = self.last_end_ticks else {
+            return 0;
         };
-        self.mark(index);
-        self.last_site = Some(id);
-        true
-    }
-
-    fn mark(&mut self, site: u32) {
-        let at = site as usize;
-        if site >= crate::event::UNKNOWN_SITE_BASE {
-            return;
+        let row = self.resolver.owner(first).row;
+        let own = (self.resolver.owner_end() - first).min(records.len() as u64) as usize;
+        let row = self.rows.get_mut(self.row_at).filter(|at| at.row == row);
+        let Some(row) = row.filter(|row| !row.is_in_ns && self.next_sequence == Some(first)) else {
+            return 0;
+        };
+        let block = &mut self.block;
+        let mut count = 0;
+        for (sequence, record) in (first..).zip(&records[..own]) {
+            let (start, end) = (
+                record.start(),
+                record.start().wrapping_add(record.duration()),
+            );
+            let is_plain = record.is_plain_span(sequence, self.capacity_log2)
+                && start >= block.near_ticks
+                && end >= start;
+            if !is_plain {
+                break;
+            }
+            if self.last_site != Some(record.site()) {
+                let Some(index) = self.resolver.recorder.site(record.site()) else {
+                    break;
+                };
+                mark(&mut self.used_sites, index);
+                self.last_site = Some(record.site());
+            }
+            row.nesting.add(signed(start), signed(end));
+            block.first_ticks = block.first_ticks.min(start);
+            block.last_ticks = block.last_ticks.max(start);
+            block.end_ticks = block.end_ticks.max(end);
+            last_end = last_end.max(end);
+            count += 1;
         }
-        if self.used_sites.len() <= at {
-            self.used_sites.resize(at + 1, false);
-        }
-        self.used_sites[at] = true;
+        block.ticks_count += count;
+        row.event_count += u64::from(count);
+        self.present += u64::from(count);
+        self.last_end_ticks = Some(last_end);
+        self.next_sequence = Some(first + u64::from(count));
+        count as usize
     }
 
     /// Takes any record in.
@@ -316,7 +326,7 @@ impl<'a> Scan<'a> {
         let Some((event, payload)) = self.resolver.resolve(sequence, record) else {
             return Ok(());
         };
-        self.mark(event.site);
+        mark(&mut self.used_sites, event.site);
         let ticks = host_ticks(record);
         let kind = event.kind;
         if !matches!(kind, EventKind::DeviceSpan | EventKind::DeviceTask) {
@@ -530,14 +540,18 @@ impl BlockScan {
             reach: Reach::EMPTY,
         }
     }
+}
 
-    #[inline]
-    fn add_ticks(&mut self, start: u64, end: u64) {
-        self.first_ticks = self.first_ticks.min(start);
-        self.last_ticks = self.last_ticks.max(start);
-        self.end_ticks = self.end_ticks.max(end);
-        self.ticks_count += 1;
+/// Marks a site as used, unless nobody described it.
+fn mark(used_sites: &mut Vec<bool>, site: u32) {
+    let at = site as usize;
+    if site >= UNKNOWN_SITE_BASE {
+        return;
     }
+    if used_sites.len() <= at {
+        used_sites.resize(at + 1, false);
+    }
+    used_sites[at] = true;
 }
 
 /// Start and end of a host record whose times are ticks.
