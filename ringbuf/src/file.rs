@@ -840,20 +840,62 @@ impl SegmentFile {
                 bytemuck::cast_slice_mut(out),
             ),
             Packing::Packed { len, crc32 } => {
-                let mut bytes = vec![0; len as usize];
-                self.file.read_at(segment.offset, &mut bytes)?;
-                let found = crc32fast::hash(&bytes);
-                if found != crc32 {
-                    return Err(self.file.unexpected(
-                        segment.offset as usize,
-                        "check sum of packed records",
-                        format!("{crc32:#010x}"),
-                        format!("{found:#010x}"),
-                    ));
-                }
+                let bytes = self.read_packed(segment, len, crc32)?;
                 self.unpack(segment, &bytes, first, out)
             }
         }
+    }
+
+    /// Visits the records of a packed segment piece by piece, each a `piece` full but the last, with the sequence of
+    /// the piece's first.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read, or what is packed there is damaged: pieces before the damage were visited; or what
+    /// `visit` fails with.
+    pub fn for_each_piece(
+        &self,
+        segment: &Segment,
+        piece: &mut [Record],
+        mut visit: impl FnMut(u64, &[Record]) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let Packing::Packed { len, crc32 } = segment.packing else {
+            return Ok(());
+        };
+        let bytes = self.read_packed(segment, len, crc32)?;
+        let mut unpacker =
+            packed::Unpacker::new(&bytes, segment.base_sequence, self.capacity_log2());
+        let end = segment.base_sequence + segment.record_count;
+        for first in (segment.base_sequence..end).step_by(piece.len()) {
+            let len = (end - first).min(piece.len() as u64) as usize;
+            if !unpacker.next(&mut piece[..len]) {
+                return Err(self.fewer_records(segment));
+            }
+            visit(first, &piece[..len])?;
+        }
+        Ok(())
+    }
+
+    fn read_packed(&self, segment: &Segment, len: u32, crc32: u32) -> Result<Vec<u8>, FileError> {
+        let mut bytes = vec![0; len as usize];
+        self.file.read_at(segment.offset, &mut bytes)?;
+        let found = crc32fast::hash(&bytes);
+        if found == crc32 {
+            return Ok(bytes);
+        }
+        Err(self.file.unexpected(
+            segment.offset as usize,
+            "check sum of packed records",
+            format!("{crc32:#010x}"),
+            format!("{found:#010x}"),
+        ))
+    }
+
+    fn fewer_records(&self, segment: &Segment) -> FileError {
+        let expected = format!("{} records", segment.record_count);
+        let at = segment.offset as usize;
+        self.file
+            .unexpected(at, "packed records", expected, "fewer")
     }
 
     fn unpack(
@@ -876,13 +918,7 @@ impl SegmentFile {
         if unpacked {
             Ok(())
         } else {
-            let expected = format!("{} records", segment.record_count);
-            Err(self.file.unexpected(
-                segment.offset as usize,
-                "packed records",
-                expected,
-                "fewer".to_owned(),
-            ))
+            Err(self.fewer_records(segment))
         }
     }
 }

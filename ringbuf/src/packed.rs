@@ -147,34 +147,64 @@ fn byte_len(word: u64) -> usize {
 /// Unpacks the records from `first_sequence` on, as many as `out` holds; unpublished ones come out as zeros. False
 /// when `packed` does not hold as many.
 pub fn unpack(packed: &[u8], first_sequence: u64, capacity_log2: u32, out: &mut [Record]) -> bool {
-    let mut before = Before::default();
-    let mut at = 0;
-    for (sequence, record) in (first_sequence..).zip(out) {
-        let Some(control) = packed.get(at..at + 2) else {
-            return false;
-        };
-        let control = u16::from_le_bytes([control[0], control[1]]);
-        at += 2;
-        if control == UNPUBLISHED {
-            *record = Record::default();
-            continue;
+    Unpacker::new(packed, first_sequence, capacity_log2).next(out)
+}
+
+/// Unpacks records piece by piece, so that they need not all be held.
+#[derive(Debug)]
+pub struct Unpacker<'a> {
+    packed: &'a [u8],
+    at: usize,
+    sequence: u64,
+    capacity_log2: u32,
+    before: Before,
+}
+
+impl<'a> Unpacker<'a> {
+    /// Of records from `first_sequence` on, in a ring of 2^`capacity_log2` records.
+    pub fn new(packed: &'a [u8], first_sequence: u64, capacity_log2: u32) -> Unpacker<'a> {
+        Unpacker {
+            packed,
+            at: 0,
+            sequence: first_sequence,
+            capacity_log2,
+            before: Before::default(),
         }
-        let mut told = Told::default();
-        for (index, word) in told.iter_mut().enumerate() {
-            let len = usize::from(control >> (4 * index)) & 0xF;
-            let Some(heard) = word_at(packed, at, len) else {
+    }
+
+    /// Unpacks the next records, as many as `out` holds; unpublished ones come out as zeros. False when there are
+    /// fewer, or they are damaged.
+    pub fn next(&mut self, out: &mut [Record]) -> bool {
+        let (packed, mut at, mut before) = (self.packed, self.at, self.before);
+        for (sequence, record) in (self.sequence..).zip(&mut *out) {
+            let Some(control) = packed.get(at..at + 2) else {
                 return false;
             };
-            *word = heard;
-            at += len;
+            let control = u16::from_le_bytes([control[0], control[1]]);
+            at += 2;
+            if control == UNPUBLISHED {
+                *record = Record::default();
+                continue;
+            }
+            let mut told = Told::default();
+            for (index, word) in told.iter_mut().enumerate() {
+                let len = usize::from(control >> (4 * index)) & 0xF;
+                let Some(heard) = word_at(packed, at, len) else {
+                    return false;
+                };
+                *word = heard;
+                at += len;
+            }
+            // More than site and kind would run into the stamp.
+            if told[0] > SITE_AND_KIND {
+                return false;
+            }
+            *record = before.hear(told, Record::stamp(sequence, self.capacity_log2));
         }
-        // More than site and kind would run into the stamp.
-        if told[0] > SITE_AND_KIND {
-            return false;
-        }
-        *record = before.hear(told, Record::stamp(sequence, capacity_log2));
+        (self.at, self.before) = (at, before);
+        self.sequence += out.len() as u64;
+        true
     }
-    true
 }
 
 /// The word of `len` bytes at `at`; `None` when it is not there or longer than a word.

@@ -6,7 +6,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ringscope_ringbuf::file::{FileError, FileErrorKind, RingFile, RingState, SegmentFile};
+use ringscope_ringbuf::file::{
+    FileError, FileErrorKind, Packing, RingFile, RingState, Segment, SegmentFile,
+};
 use ringscope_ringbuf::layout::{RECORD_LEN, RING_HEAD_OFFSET, Record, SEQUENCE_MASK, STAMP_SHIFT};
 use ringscope_ringbuf::reader::{Head, OpenSlot, OpenState, copy_published};
 
@@ -18,6 +20,9 @@ use crate::spill::Spill;
 
 /// Records of a living ring copied at once.
 const COPY_CHUNK: u64 = 1 << 16;
+
+/// Packed records that are unpacked at once.
+const UNPACK_PIECE: usize = 1 << 14;
 
 /// What a ring's header says about how much was written, and which of it the ring can still hold.
 #[derive(Clone, Copy, Debug)]
@@ -267,21 +272,32 @@ impl RingSource {
             self.capacity_log2 = capacity_log2;
         }
         let found = segments.segments.clone();
-        let home = Home::File(storage.files.add(segments.into_file())?);
-        self.pieces.extend(found.iter().map(|segment| {
-            let first = segment.base_sequence;
-            Piece {
-                sequences: first..first.saturating_add(segment.record_count),
-                rank,
-                place: Place {
-                    home,
-                    capacity_log2,
-                    first,
-                    first_offset: segment.offset,
-                },
+        for segment in found.iter().filter(|s| s.packing != Packing::Plain) {
+            match unpack_segment(&segments, segment, storage) {
+                Ok(place) => self.add_segment(segment, rank, place),
+                Err(error) => self.problems.push(error.into()),
             }
-        }));
+        }
+        let home = Home::File(storage.files.add(segments.into_file())?);
+        for segment in found.iter().filter(|s| s.packing == Packing::Plain) {
+            let place = Place {
+                home,
+                capacity_log2,
+                first: segment.base_sequence,
+                first_offset: segment.offset,
+            };
+            self.add_segment(segment, rank, place);
+        }
         Ok(())
+    }
+
+    fn add_segment(&mut self, segment: &Segment, rank: usize, place: Place) {
+        let first = segment.base_sequence;
+        self.pieces.push(Piece {
+            sequences: first..first.saturating_add(segment.record_count),
+            rank,
+            place,
+        });
     }
 
     /// Divides the sequences where a piece begins or ends.
@@ -468,6 +484,30 @@ fn copy_ring(
         at = next;
     }
     Ok(copy)
+}
+
+/// Unpacks a segment to the temporary file: slices are read from anywhere in it, and packed records only from the first
+/// on.
+fn unpack_segment(
+    segments: &SegmentFile,
+    segment: &Segment,
+    storage: &Storage,
+) -> Result<Place, FileError> {
+    let spill = &storage.spill;
+    let place = Place {
+        home: Home::Spill,
+        capacity_log2: segments.capacity_log2(),
+        first: segment.base_sequence,
+        first_offset: spill.reserve(segment.record_count * RECORD_LEN as u64),
+    };
+    let piece_len = UNPACK_PIECE.min(segment.record_count as usize).max(1);
+    let mut piece = vec![Record::default(); piece_len];
+    segments.for_each_piece(segment, &mut piece, |first, records| {
+        let offset = place.first_offset + (first - place.first) * RECORD_LEN as u64;
+        let bytes = bytemuck::cast_slice(records);
+        spill.write_at(offset, bytes).map_err(spill_failed)
+    })?;
+    Ok(place)
 }
 
 /// True where a segment was being written when its writer died: its header comes last, after its records. Those
