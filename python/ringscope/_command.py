@@ -67,7 +67,8 @@ def stats(
     from_: Optional[str] = None,
     to: Optional[str] = None,
 ) -> List[Dict[str, Any]]:
-    """How often and how long, a row for each `by` (name, cat, process, thread, lane, arg:KEY); times in ns.
+    """How often and how long, a row for each `by` (name, cat, process, thread, lane, arg:KEY), which stands under the
+    key `name`; times in ns.
 
     The arguments are the options of `ringscope stats`; run as for `decode()`.
     """

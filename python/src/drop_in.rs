@@ -217,7 +217,7 @@ unsafe fn make_span(recorder: *mut PyObject, given: &Given) -> *mut PyObject {
 
 unsafe fn put_instant(recorder: *mut PyObject, given: &Given) {
     // SAFETY: passed on to the caller.
-    unsafe { put(recorder, given, Kind::Instant, c_abi::ticks(), 0) };
+    unsafe { put(recorder, given, Kind::Instant, c_abi::ticks, 0) };
 }
 
 unsafe fn put_duration(recorder: *mut PyObject, given: &Given) {
@@ -237,7 +237,7 @@ unsafe fn put_duration(recorder: *mut PyObject, given: &Given) {
         } else {
             exact_ns(given.time_us).unwrap_or_else(|| (number(given.time_us) * 1e3) as u64)
         };
-        put(recorder, given, Kind::SpanNs, start_ns, duration_ns);
+        put(recorder, given, Kind::SpanNs, || start_ns, duration_ns);
     }
 }
 
@@ -258,7 +258,13 @@ unsafe fn exact_ns(object: *mut PyObject) -> Option<u64> {
 }
 
 #[inline(always)]
-unsafe fn put(recorder: *mut PyObject, given: &Given, kind: Kind, start: u64, duration: u64) {
+unsafe fn put(
+    recorder: *mut PyObject,
+    given: &Given,
+    kind: Kind,
+    start: impl FnOnce() -> u64,
+    duration: u64,
+) {
     // SAFETY: passed on to the caller.
     let level_bit = unsafe {
         let Some(level_bit) = of(recorder).includes(given.level) else {
@@ -273,6 +279,8 @@ unsafe fn put(recorder: *mut PyObject, given: &Given, kind: Kind, start: u64, du
     let Some(ring) = thread::ring() else {
         return;
     };
+    // Only now the clock is known: it is chosen when the process is set up.
+    let start = start();
     let mut payload = Payload::EMPTY;
     if !given.args.is_null() {
         argument::put_all(&mut payload, given.args);
@@ -438,9 +446,9 @@ pub(crate) static FUNCTIONS: [Method; 6] = [
 ];
 
 static METHODS: [Method; 8] = [
-    Method::fast(c"span", span, c"span(name, *, cat='e2e', level='e2e', args=None)\n--\n\nA span; args is read when it ends."),
-    Method::fast(c"instant", instant, c"instant(name, *, cat='e2e', level='e2e', args=None)\n--\n\nRecords a moment."),
-    Method::fast(c"duration", duration, c"duration(name, *, dur_us, cat='e2e', level='e2e', args=None, ts_us=None)\n--\n\nRecords a span that is over."),
+    Method::fast(c"span", span, c"span($self, name, *, cat='e2e', level='e2e', args=None)\n--\n\nA span; args is read when it ends."),
+    Method::fast(c"instant", instant, c"instant($self, name, *, cat='e2e', level='e2e', args=None)\n--\n\nRecords a moment."),
+    Method::fast(c"duration", duration, c"duration($self, name, *, dur_us, cat='e2e', level='e2e', args=None, ts_us=None)\n--\n\nRecords a span that is over."),
     Method::tuple(c"_configure", configure, c""),
     Method::single(c"_set_active", set_active, c""),
     Method::plain(c"_is_active", is_active, c""),

@@ -3,7 +3,7 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use pyo3_ffi::*;
 use ringscope::c_abi::Ring;
@@ -14,9 +14,9 @@ use crate::guarded::Guarded;
 use crate::interpreter::{Method, RaisedAside, context_value, with_text};
 use crate::thread;
 
-/// Lanes that tasks with names of their own take before they take turns.
+/// Names of tasks that have a lane of their own.
 const NAMED_LANES: usize = 256;
-/// Lanes that tasks with names made up by asyncio (`Task-17`) take before they take turns.
+/// As many of the names that asyncio makes up (`Task-17`), which come by the thousand.
 const UNNAMED_LANES: usize = 16;
 
 /// The context variable that holds the number of a track; null until the first track.
@@ -307,79 +307,77 @@ impl Tasks {
     }
 }
 
-/// The lanes that tasks take turns on.
+/// The lanes of tasks: those of a name take turns on one. Names beyond the limits share a pool, whose lanes say so.
 #[derive(Default)]
 struct Lanes {
     all: Vec<Turns>,
-    /// Lanes without an owner, those of the longest ago first; some may have been taken by name since.
-    free: VecDeque<usize>,
-    /// The last lane of each name.
+    /// Lanes by the names that they have in the trace.
     by_name: HashMap<Vec<u8>, usize>,
+    /// Lanes of the pool without an owner.
+    free: Vec<usize>,
+    pool_count: usize,
     unnamed_count: usize,
 }
 
 struct Turns {
     lane: SharedLane,
-    is_free: bool,
+    is_taken: bool,
+    is_of_pool: bool,
 }
 
 impl Lanes {
-    /// A lane for a task of this name: the one that the last task of this name left, a new one as long as there are
-    /// few, else one that another task left.
+    /// A lane for a task of this name, its alone until [`Lanes::give`].
     fn take(&mut self, name: &[u8]) -> Option<usize> {
-        if let Some(lane) = self.by_name.get(name).copied()
-            && self.all.get(lane).is_some_and(|turns| turns.is_free)
-        {
-            self.all[lane].is_free = false;
-            return Some(lane);
+        let mut own_name = name.to_vec();
+        let mut number = 1;
+        while let Some(lane) = self.by_name.get(&own_name).copied() {
+            if !self.all[lane].is_taken {
+                self.all[lane].is_taken = true;
+                return Some(lane);
+            }
+            // Another task has this name at the same time.
+            number += 1;
+            own_name = [name, format!(" #{number}").as_bytes()].concat();
         }
         let is_unnamed = is_made_up(name);
-        let has_few = if is_unnamed {
-            self.unnamed_count < UNNAMED_LANES
+        let (count, limit) = if is_unnamed {
+            (self.unnamed_count, UNNAMED_LANES)
         } else {
-            self.all.len() - self.unnamed_count < NAMED_LANES
+            (self.by_name.len() - self.unnamed_count, NAMED_LANES)
         };
-        if has_few {
-            return self.add(name, is_unnamed);
+        if count >= limit {
+            return self.take_of_pool();
         }
-        match self.pop_free() {
-            Some(lane) => {
-                let turns = &mut self.all[lane];
-                self.by_name.remove(turns.lane.name());
-                turns.lane.hand_on(name);
-                turns.is_free = false;
-                self.by_name.insert(name.to_vec(), lane);
-                Some(lane)
-            }
-            None => self.add(name, is_unnamed),
-        }
-    }
-
-    fn add(&mut self, name: &[u8], is_unnamed: bool) -> Option<usize> {
-        let lane = SharedLane::new(LaneKind::Task, name, [0; 3])?;
-        self.all.push(Turns {
-            lane,
-            is_free: false,
-        });
+        let lane = self.add(&own_name, false)?;
         self.unnamed_count += usize::from(is_unnamed);
-        let lane = self.all.len() - 1;
-        self.by_name.insert(name.to_vec(), lane);
+        self.by_name.insert(own_name, lane);
         Some(lane)
     }
 
-    fn pop_free(&mut self) -> Option<usize> {
-        loop {
-            let lane = self.free.pop_front()?;
-            if self.all[lane].is_free {
-                return Some(lane);
-            }
+    fn take_of_pool(&mut self) -> Option<usize> {
+        if let Some(lane) = self.free.pop() {
+            self.all[lane].is_taken = true;
+            return Some(lane);
         }
+        self.pool_count += 1;
+        self.add(format!("more tasks {}", self.pool_count).as_bytes(), true)
+    }
+
+    fn add(&mut self, name: &[u8], is_of_pool: bool) -> Option<usize> {
+        self.all.push(Turns {
+            lane: SharedLane::new(LaneKind::Task, name, [0; 3])?,
+            is_taken: true,
+            is_of_pool,
+        });
+        Some(self.all.len() - 1)
     }
 
     fn give(&mut self, lane: usize) {
         if let Some(turns) = self.all.get_mut(lane) {
-            turns.is_free = true;
-            self.free.push_back(lane);
+            turns.is_taken = false;
+            if turns.is_of_pool {
+                self.free.push(lane);
+            }
         }
     }
 

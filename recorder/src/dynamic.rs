@@ -230,15 +230,13 @@ impl Ring {
     }
 }
 
-/// A lane that one owner after the other has: the tasks of an event loop take turns on it.
+/// A lane beside those of threads and tracks.
 #[derive(Debug)]
 pub struct SharedLane {
     number: u16,
     kind: LaneKind,
     /// Device, stream and clock domain, for streams.
     device: [u32; 3],
-    turn: u32,
-    start_ticks: u64,
     name: Vec<u8>,
     published: u64,
 }
@@ -254,29 +252,12 @@ impl SharedLane {
             number,
             kind,
             device,
-            turn: 0,
-            // Of the first owner is everything that came before the second.
-            start_ticks: 0,
             name: name.to_vec(),
             published: 0,
         })
     }
 
-    /// Gives the lane to its next owner: what ends from now on is the new one's.
-    pub fn hand_on(&mut self, name: &[u8]) {
-        self.turn += 1;
-        self.start_ticks = clock::ticks();
-        self.name.clear();
-        self.name.extend_from_slice(name);
-        self.published = 0;
-    }
-
-    /// The owner's name.
-    pub fn name(&self) -> &[u8] {
-        &self.name
-    }
-
-    /// Number of the lane in this process, whose file holds the owner's name when this returns.
+    /// Number of the lane in this process, whose file holds its name when this returns.
     #[inline]
     pub fn number_in(&mut self, ring: Ring) -> u16 {
         if self.published != ring.generation() {
@@ -293,8 +274,8 @@ impl SharedLane {
         ring.0.process.append(&Block::Lane {
             lane: self.number,
             kind: self.kind,
-            generation: self.turn,
-            start_ticks: self.start_ticks,
+            generation: 0,
+            start_ticks: 0,
             device,
             stream,
             clock_domain,

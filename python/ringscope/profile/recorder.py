@@ -114,6 +114,8 @@ class ProfileRecorder(_ringscope.Recorder):
     def _set_name(self, process_name: str) -> None:
         self.process_name = process_name
         self.metadata("process_name", process_name, tid=0)
+        if self.enabled and _is_supervised():
+            _ringscope.process_name(process_name)
 
     def _switch_over(self) -> None:
         """Makes the process record by this configuration: called before the first record, and when another recorder
@@ -138,7 +140,6 @@ def get_profiler(*, process_name: Optional[str] = None, initially_active: bool =
     if profiler is not None and _profiler_pid == os.getpid():
         if process_name is not None and profiler.process_name != process_name:
             profiler._set_name(process_name)
-            _ringscope.process_name(process_name)
         return profiler
     if profiler is not None:
         # A forked child goes on as its parent did.

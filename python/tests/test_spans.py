@@ -1,0 +1,241 @@
+"""Spans, instants and the rest of the API: what is recorded is what was said."""
+
+import subprocess
+import sys
+import unittest
+
+from support import ProgramTest, strict
+
+
+class Spans(ProgramTest):
+    def test_arguments_come_out_as_the_values_they_were(self):
+        trace = self.trace_of(
+            """
+            import enum
+            class Step(enum.IntEnum):
+                SEVEN = 7
+            class Odd:
+                def __str__(self): raise RuntimeError
+            values = dict(i=-5, big=2**63, huge=10**30, f=0.1, t=True, none=None, s='grün \\ud800 "\\\\', e=Step.SEVEN,
+                          l=[1, {'a': (None, float('nan'))}], inf=float('inf'), o=ringscope, odd=Odd(), b=b'x')
+            with ringscope.span('x', cat='c', args={'name': 'n', 5: 1, (1, 2): 'no'}, **values) as s:
+                s.set(late=3, i=6)
+            """
+        )
+        args = trace.span("x")["args"]
+        self.assertEqual(trace.span("x")["cat"], "c")
+        self.assertEqual(
+            {key: args[key] for key in ("i", "big", "huge", "f", "t", "none", "e", "inf", "late", "name", "5")},
+            dict(i=6, big=2**63, huge=10**30, f=0.1, t=True, none=None, e=7, inf="Infinity", late=3, name="n", **{"5": 1}),
+        )
+        self.assertEqual(args["l"], [1, {"a": [None, "NaN"]}])
+        self.assertTrue(args["s"].startswith("grün ") and args["s"].endswith('"\\'))
+        self.assertIn("module", args["o"])
+        self.assertIsInstance(args["odd"], str)
+        self.assertEqual(args["b"], "b'x'")
+        self.assertNotIn("(1, 2)", args)
+
+    def test_long_values_are_cut_and_say_so(self):
+        trace = self.trace_of(
+            """
+            with ringscope.span('x', text='é' * 20000, n=1): pass
+            with ringscope.span('y', numbers=list(range(20000))): pass
+            many = {f'k{i}': 'v' * 100 for i in range(400)}
+            with ringscope.span('z', args=many): pass
+            deep = []
+            deep.append(deep)
+            with ringscope.span('deep', d=deep): pass
+            """
+        )
+        self.assertTrue(trace.span("x")["args"]["text"].endswith("… [40000 bytes]"))
+        self.assertEqual(trace.span("x")["args"]["n"], 1)
+        self.assertIn(" bytes]", trace.span("y")["args"]["numbers"])
+        self.assertEqual(trace.span("z")["args"]["k0"], "v" * 100)
+        self.assertIsInstance(trace.span("deep")["args"]["d"], (list, str))
+
+    def test_levels_choose_what_is_recorded(self):
+        trace = self.trace_of(
+            """
+            ringscope.level('kernel')
+            with ringscope.span('e2e'): pass
+            with ringscope.span('kernel', level='kernel'): pass
+            ringscope.stop()
+            with ringscope.span('off', level='kernel'): pass
+            assert not ringscope.is_enabled('kernel')
+            ringscope.start(level='verbose')
+            with ringscope.span('all', level='verbose'): pass
+            try:
+                ringscope.span('x', level='loud')
+            except ValueError as error:
+                assert 'expected e2e, kernel or verbose' in str(error)
+            else:
+                raise SystemExit('a level that is none was taken')
+            """
+        )
+        self.assertEqual([e["name"] for e in trace.spans()], ["kernel", "all"])
+
+    def test_the_level_counts_at_entry(self):
+        trace = self.trace_of(
+            """
+            before = ringscope.Span('began-on').begin()
+            ringscope.stop()
+            before.end()
+            with ringscope.span('began-off'):
+                ringscope.start(level='verbose')
+            """
+        )
+        self.assertEqual([e["name"] for e in trace.spans()], ["began-on"])
+
+    def test_a_span_ends_when_its_body_raises(self):
+        trace = self.trace_of(
+            """
+            try:
+                with ringscope.span('raises'): raise KeyError
+            except KeyError:
+                pass
+            """
+        )
+        self.assertEqual(len(trace.spans("raises")), 1)
+
+    def test_one_object_may_be_entered_again_also_while_it_is_open(self):
+        trace = self.trace_of(
+            """
+            s = ringscope.Span('again', n=1)
+            for k in range(3):
+                with s:
+                    s.set(k=k)
+            with s, s:
+                s.set(inner=True)
+            """
+        )
+        spans = trace.spans("again")
+        self.assertEqual([e["args"].get("k") for e in spans[:3]], [0, 1, 2])
+        self.assertEqual([e["args"] for e in spans[3:]], [{"n": 1}, {"n": 1, "inner": True}])
+
+    def test_one_object_in_two_threads_ends_what_it_began(self):
+        trace = self.trace_of(
+            """
+            import threading
+            s, entered, left = ringscope.Span('shared'), threading.Event(), threading.Event()
+            def other():
+                with s:
+                    s.set(who='other')
+                    entered.set()
+                    left.wait()
+            thread = threading.Thread(target=other, name='worker')
+            thread.start()
+            entered.wait()
+            with s:
+                s.set(who='main')
+            left.set()
+            thread.join()
+            """
+        )
+        rows = {e["args"]["who"]: trace.row(e) for e in trace.spans("shared")}
+        self.assertEqual(rows, {"main": "MainThread", "other": "worker"})
+
+    def test_a_span_that_is_dropped_ends(self):
+        trace = self.trace_of("ringscope.span('dropped').begin()\nringscope.instant('after')")
+        self.assertLessEqual(trace.span("dropped")["ts"], trace.instants("after")[0]["ts"])
+
+    def test_everything_that_is_no_span(self):
+        trace = self.trace_of(
+            """
+            start = ringscope.now_ns()
+            ringscope.complete('chip', start, 1500, device=3)
+            ringscope.counter('pages', 7)
+            ringscope.counter('load', 0.5)
+            with ringscope.span('from'): ringscope.flow_out('id')
+            with ringscope.span('to'): ringscope.flow_in('id')
+            ringscope.async_begin('request', 'r-1', n=1)
+            ringscope.async_end('request', 'r-1')
+            with ringscope.lap('embed') as lap:
+                lap.next('attention')
+                lap.next('mlp')
+            import logging
+            logging.getLogger('engine').addHandler(ringscope.LogHandler())
+            logging.getLogger('engine').warning('slow %d', 5)
+            ringscope.thread_name('boss')
+            """
+        )
+        self.assertEqual(trace.span("chip")["dur"], 1.5)
+        self.assertEqual(trace.span("chip")["args"], {"device": 3})
+        counters = {e["name"]: e["args"]["value"] for e in trace.events if e["ph"] == "C"}
+        self.assertEqual(counters, {"pages": 7, "load": 0.5})
+        flows = [e for e in trace.events if e["ph"] in "sf"]
+        self.assertEqual([e["ph"] for e in flows], ["s", "f"])
+        self.assertEqual(len({e["id"] for e in flows}), 1)
+        asynchronous = [e for e in trace.events if e["ph"] in "be"]
+        self.assertEqual([e["ph"] for e in asynchronous], ["b", "e"])
+        self.assertEqual(len({e["id"] for e in asynchronous}), 1)
+        phases = [trace.span(name) for name in ("embed", "attention", "mlp")]
+        for phase, following in zip(phases, phases[1:]):
+            self.assertAlmostEqual(phase["ts"] + phase["dur"], following["ts"], delta=0.0015)
+        self.assertEqual(trace.instants("engine")[0]["args"], {"severity": "WARNING", "message": "slow 5"})
+        self.assertEqual(trace.row(trace.span("chip")), "boss")
+
+    def test_launches_and_what_runs_on_devices(self):
+        trace = self.trace_of(
+            """
+            domain = ringscope.clock_domain('npu', 50_000_000)
+            before = domain.ticks()
+            domain.anchor(before, 1_000_000, domain.ticks())
+            with ringscope.launch('decode_fwd', device=1, stream=3, step=5) as launch:
+                pass
+            with launch.wait(): pass
+            launch.device_span(1_000_100, 1_000_600, domain)
+            """
+        )
+        by_device = [e for e in trace.spans("decode_fwd") if e["args"].get("step") != 5 and "device" in e["args"]]
+        self.assertEqual(len(trace.spans("decode_fwd")), 3)
+        self.assertEqual(len({e["args"]["correlation"] for e in trace.spans("decode_fwd")}), 1)
+        [device_span] = [e for e in by_device if trace.row(e) == "stream 3"]
+        self.assertEqual((device_span["args"]["device"], device_span["args"]["stream"]), (1, 3))
+        self.assertAlmostEqual(device_span["dur"], 10.0, delta=0.5)
+
+    def test_off_by_default_and_silent(self):
+        out = self.run_program(
+            """
+            import ringscope
+            with ringscope.span('x', n=1) as s: s.set(m=2)
+            ringscope.instant('i')
+            print(ringscope.status().run, ringscope.status().level, ringscope.stop())
+            """
+        )
+        self.assertEqual(out, "None off False\n")
+
+    def test_stats_are_a_list_of_dicts(self):
+        out = self.run_program(
+            """
+            import os, ringscope
+            ringscope.start(os.environ['RUNS'])
+            for _ in range(5):
+                with ringscope.span('a'): pass
+            [row] = ringscope.stats()
+            print(row['name'], row['count'])
+            """
+        )
+        self.assertEqual(out, "a 5\n")
+
+    def test_a_failing_command_says_its_one_line(self):
+        import ringscope
+
+        with self.assertRaisesRegex(ringscope.CommandError, "^ringscope: find run: "):
+            ringscope.decode(self.dir / "nothing", self.dir / "t.json")
+
+
+class Record(ProgramTest):
+    def test_under_record_a_program_needs_no_start(self):
+        from ringscope._command import _find
+
+        program = self.dir / "p.py"
+        program.write_text("import ringscope\nwith ringscope.span('x', n=1): pass\n")
+        out = self.dir / "trace.json"
+        command = [_find(), "record", "-o", str(out), "--dir", str(self.dir / "runs"), "--", sys.executable, str(program)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL, timeout=60)
+        events = strict(out.read_text())["traceEvents"]
+        self.assertEqual([e["args"] for e in events if e["ph"] == "X"], [{"n": 1}])
+
+
+if __name__ == "__main__":
+    unittest.main()
