@@ -124,8 +124,8 @@ fn ensure_private_parent(parent: &Path) -> Result<(), Failure> {
         );
         return refused(why);
     }
-    if found.mode() & 0o1002 == 0o0002 {
-        return refused("everybody may rename files in it: expected mode 0700".to_owned());
+    if found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0 {
+        return refused("others may rename files in it: expected mode 0700".to_owned());
     }
     Ok(())
 }

@@ -244,7 +244,7 @@ fn unsafe_places_are_refused() {
     refused("file", "is not a directory");
     fs::create_dir(sandbox.path("open")).unwrap();
     fs::set_permissions(sandbox.path("open"), fs::Permissions::from_mode(0o777)).unwrap();
-    refused("open", "everybody may rename files in it");
+    refused("open", "others may rename files in it");
     fs::create_dir(sandbox.path("foreign")).unwrap();
     // Only the superuser can give a directory away.
     if std::os::unix::fs::chown(sandbox.path("foreign"), Some(12_345), None).is_ok() {
