@@ -16,7 +16,7 @@ use crate::programs::{Medium, command, new_dir, runs_in};
 use crate::traces::trace_of;
 
 /// One of so many runs is decoded too.
-const DECODED_SHARE: u64 = 50;
+const DECODED_SHARE: u64 = 10;
 
 /// Who watches the writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
