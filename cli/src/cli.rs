@@ -9,6 +9,7 @@ use ringscope_decode::{Limits, TimeBound};
 use crate::level::LevelSet;
 use crate::size::Size;
 use crate::span_of_time::SpanOfTime;
+use crate::split::SplitBy;
 
 const TOP_EXAMPLES: &str = "\
 Start here:
@@ -224,7 +225,9 @@ Examples:
   ringscope decode -o trace.pftrace.gz               in Perfetto's format, compressed
   ringscope decode RUN -o - --name 'worker.*' | jq   what matches, to standard output
   ringscope decode --from -10s --strict              the last ten seconds; losses make it exit with 3
-  ringscope decode 4711 -o trace-%h-%p.json          the newest run that process 4711 belongs to";
+  ringscope decode 4711 -o trace-%h-%p.json          the newest run that process 4711 belongs to
+  ringscope decode A B --align barrier               two hosts' runs on one time line, tied by a barrier
+  ringscope decode --split-by 100MiB                 files of a size that a browser loads";
 
 /// Arguments of `decode`.
 #[derive(Debug, Args)]
@@ -245,6 +248,14 @@ pub(crate) struct DecodeArgs {
     /// What time stamps count from
     #[arg(long, value_name = "BASE", value_enum, default_value_t = TimeBaseName::Run)]
     pub(crate) time_base: TimeBaseName,
+    /// Move processes until the instant or span of this name, such as a barrier, stands at one moment in all of
+    /// them, and tell how far each was off
+    #[arg(long, value_name = "NAME")]
+    pub(crate) align: Option<String>,
+    /// Write several traces that load by themselves: one a rank, one every so many seconds (10s), or one every
+    /// so many bytes (100MiB). OUT trace.json becomes trace.rank-0.json, trace.001.json, …
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) split_by: Option<SplitBy>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
     #[command(flatten)]
@@ -290,7 +301,8 @@ Examples:
   ringscope stats --json | jq '.[0]'
 
 total, self, mean, p50, p90, p99 and max are times of a span; self leaves out what its inner spans took.
-share is of the time from first to last record. Percentiles are exact.";
+share is of the time from first to last record. Percentiles are exact up to 1,024 spans a row, and within
+0.05 % beyond.";
 
 /// Arguments of `stats`.
 #[derive(Debug, Args)]

@@ -2,12 +2,14 @@
 
 use std::io::{BufWriter, Write};
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ringscope_decode::{Order, Run, TimeBase, Timeline, chrome, perfetto};
+use ringscope_decode::format::Format;
+use ringscope_decode::{Options, Order, Run, TimeBase, Timeline, chrome, perfetto, trace};
 
+use crate::align;
 use crate::cli::{DecodeArgs, FormatName, OrderName, TimeBaseName};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
@@ -16,6 +18,7 @@ use crate::losses;
 use crate::output::{self, Output};
 use crate::selection;
 use crate::size::Size;
+use crate::split::{SplitBy, Splitting};
 use crate::table::grouped;
 
 const OUTPUT_BUFFER_BYTES: usize = 1 << 20;
@@ -48,28 +51,43 @@ pub(crate) struct Written {
     pub(crate) bytes: Option<u64>,
 }
 
+/// The format of this name, for one time line.
+pub(crate) fn format<'a>(name: FormatName, timeline: &'a Timeline) -> Box<dyn Format + 'a> {
+    match name {
+        FormatName::Chrome => Box::new(chrome::Chrome::new(timeline)),
+        FormatName::Perfetto => Box::new(perfetto::Perfetto::new(timeline)),
+    }
+}
+
 /// Writes the trace of `timeline` to `output`, named `path` in messages. A bar on the terminal shows how far it is.
 pub(crate) fn write_trace(
     timeline: &Timeline,
-    format: FormatName,
+    format_name: FormatName,
     order: Order,
-    output: Output,
+    mut output: Output,
     path: &Path,
 ) -> Result<Written, Failure> {
     let failed = |error: std::io::Error| Failure::io("write", path, &error);
     let bar = progress_bar(timeline.event_count);
-    let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, output);
     let progress = |done: u64| bar.set_position(done);
-    let events = match format {
-        FormatName::Chrome => chrome::write(timeline, order, &mut out, &progress),
-        FormatName::Perfetto => perfetto::write(timeline, order, &mut out, &progress),
+    let format = format(format_name, timeline);
+    let events = match output.file() {
+        Some(file) => trace::write(
+            timeline,
+            &*format,
+            order,
+            trace::Output::File(file),
+            &progress,
+        ),
+        None => {
+            let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, &mut output);
+            let stream = trace::Output::Stream(&mut out);
+            let written = trace::write(timeline, &*format, order, stream, &progress);
+            written.and_then(|events| out.flush().map(|()| events))
+        }
     }
     .map_err(failed)?;
-    out.flush().map_err(failed)?;
     bar.finish_and_clear();
-    let output = out
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
     Ok(Written {
         events,
         bytes: output.finish(path)?,
@@ -79,9 +97,8 @@ pub(crate) fn write_trace(
 /// A bar on standard error, hidden where that is no terminal.
 fn progress_bar(events: u64) -> ProgressBar {
     let bar = ProgressBar::new(events);
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:40} {percent:>3} %  {pos}/{len} events  {eta}")
-    {
+    let template = "{bar:40} {percent:>3} %  {human_pos}/{human_len} events  {per_sec}  {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar
@@ -91,13 +108,60 @@ fn progress_bar(events: u64) -> ProgressBar {
 pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     let runs = selection::open(&args.runs, &args.limits.limits())?;
     let path = output::expand(&args.output, first_pid(&runs));
-    let output = Output::open(&path, threads(args.effort.jobs))?;
-    let options = filter::options(&args.filter, &args.effort, args.time_base.into());
+    let mut options = filter::options(&args.filter, &args.effort, args.time_base.into());
+    if let Some(name) = &args.align {
+        align::add(&mut options, &runs, name)?;
+    }
+    // Opened before the long work, so that a place that can't be written is told at once.
+    let output = match args.split_by {
+        None => Some(Output::open(&path, threads(args.effort.jobs))?),
+        Some(_) => None,
+    };
     let timeline =
         Timeline::build(&runs, &options).map_err(|error| Failure::of("decode", error))?;
     let complaints = losses::complain(&timeline);
     let format = args.format.unwrap_or_else(|| format_of(&path));
-    let written = write_trace(&timeline, format, args.order.into(), output, &path)?;
+    let written = match (output, args.split_by) {
+        (Some(output), _) => {
+            let written = write_trace(&timeline, format, args.order.into(), output, &path)?;
+            vec![(path, written)]
+        }
+        (None, by) => write_parts(args, &runs, &options, &timeline, &path, by)?,
+    };
+    for (path, written) in &written {
+        tell(path, written);
+    }
+    Ok(losses::exit_code(complaints, args.effort.strict))
+}
+
+fn write_parts(
+    args: &DecodeArgs,
+    runs: &[Run],
+    options: &Options,
+    whole: &Timeline,
+    path: &Path,
+    by: Option<SplitBy>,
+) -> Result<Vec<(PathBuf, Written)>, Failure> {
+    let is_file = path != Path::new("-") && path.metadata().map_or(true, |found| found.is_file());
+    let Some(by) = by.filter(|_| is_file) else {
+        let why = "expected a file name for several traces, found something that holds one";
+        return Err(Failure::new("split", path.display(), why));
+    };
+    let format = args.format.unwrap_or_else(|| format_of(path));
+    let splitting = Splitting {
+        runs,
+        options,
+        whole,
+        format,
+        path,
+    };
+    splitting.write(by, |timeline, path| {
+        let output = Output::open(path, threads(args.effort.jobs))?;
+        write_trace(timeline, format, args.order.into(), output, path)
+    })
+}
+
+fn tell(path: &Path, written: &Written) {
     if let Some(bytes) = written.bytes {
         eprintln!(
             "{}: {} events, {}; open it in https://ui.perfetto.dev",
@@ -106,7 +170,6 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
             Size::new(bytes)
         );
     }
-    Ok(losses::exit_code(complaints, args.effort.strict))
 }
 
 /// The format that a name asks for.

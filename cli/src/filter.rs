@@ -19,5 +19,6 @@ pub(crate) fn options(filter: &FilterArgs, effort: &EffortArgs, time_base: TimeB
         },
         time_base,
         threads: effort.jobs,
+        ..Options::default()
     }
 }

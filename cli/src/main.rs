@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod align;
 mod cli;
 mod decode;
 mod exit_code;
@@ -20,6 +21,7 @@ mod selection;
 mod shell;
 mod size;
 mod span_of_time;
+mod split;
 mod stats;
 mod table;
 

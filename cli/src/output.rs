@@ -185,6 +185,14 @@ impl Output {
             .map_err(|error| Failure::io("write", path, &error))
     }
 
+    /// The file, when it is one that bytes go to as they are.
+    pub(crate) fn file(&self) -> Option<&File> {
+        match self {
+            Output::Plain(Target::File(file)) => Some(&file.file),
+            Output::Plain(Target::Stream(_)) | Output::Gzip(_) => None,
+        }
+    }
+
     /// The temporary name of the file, when it is one.
     pub(crate) fn temporary(&self) -> Option<&Path> {
         let target = match self {

@@ -45,8 +45,8 @@ pub(crate) struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    pub(crate) fn new(runs: &'a [Run]) -> Assembly<'a> {
-        let clocks = Clocks::of_runs(runs);
+    pub(crate) fn new(runs: &'a [Run], options: &Options) -> Assembly<'a> {
+        let clocks = Clocks::of_runs(runs, &options.shifts_ns);
         let mut rows = Rows::of_runs(runs, &clocks);
         Assembly {
             runs,
@@ -60,6 +60,7 @@ impl<'a> Assembly<'a> {
                 lane_ranks: Vec::new(),
                 split: Split::default(),
                 filter: None,
+                has_arrows: false,
             },
             rows,
             warnings: Vec::new(),
@@ -86,7 +87,9 @@ impl<'a> Assembly<'a> {
         let mut lanes = self.make_lanes(&verdicts, &divided);
         self.engine.split = divided.split;
         let extent = self.extent();
-        let start_ns = self.start_ns(extent.first_ns);
+        let start_ns = options
+            .start_ns
+            .unwrap_or_else(|| self.start_ns(extent.first_ns));
         let bounds = Bounds {
             start_ns,
             end_ns: extent.end_ns.unwrap_or(start_ns),
@@ -101,6 +104,8 @@ impl<'a> Assembly<'a> {
             &mut self.warnings,
         )?;
         let wall_ns = compiled.window_ns(extent.first_ns.unwrap_or(start_ns), bounds.end_ns);
+        let window_ns = compiled.window(extent.first_ns.unwrap_or(start_ns), bounds.end_ns);
+        self.warn_of_wall_clocks();
         self.warn_of_ids(&compiled, &lanes);
         self.join_arrows(&compiled);
         let before = lanes.iter().map(|lane| lane.event_count).sum();
@@ -119,6 +124,7 @@ impl<'a> Assembly<'a> {
             event_count,
             extent,
             wall_ns,
+            window_ns,
             is_filtered: event_count < before,
             pool,
             cuts: whole.engine.cuts_with_clipped(cuts),
@@ -154,6 +160,7 @@ impl<'a> Assembly<'a> {
             start_epoch_ns: start_ns.saturating_add(self.clocks.epoch_offset_ns),
             end_ns,
             wall_ns: 0,
+            window_ns: (start_ns, end_ns),
             time_base: options.time_base,
             filter: options.filter.clone(),
             keys: keys.collect(),
@@ -497,6 +504,19 @@ impl<'a> Assembly<'a> {
         used
     }
 
+    /// Hosts share no clock: what ties their times together is told, with how far it moved.
+    fn warn_of_wall_clocks(&mut self) {
+        let boots = self.clocks.wall_clocks();
+        if boots.count < 2 {
+            return;
+        }
+        self.warnings.push(format!(
+            "{} hosts (or boots) stand on one time line by their wall clocks, which were corrected by up to {} ns while \
+             they recorded; how far they are apart nobody recorded (--align NAME moves processes by a common moment)",
+            boots.count, boots.corrected_ns
+        ));
+    }
+
     fn warn_of_ids(&mut self, compiled: &Compiled, lanes: &[Lane]) {
         let pids = self.rows.processes.iter().map(|process| process.pid);
         let tids = lanes.iter().map(|lane| lane.tid);
@@ -512,6 +532,7 @@ impl<'a> Assembly<'a> {
             self.rows.processes[process as usize].host_row
         };
         let ends = arrows::join(&links, host_of, |link| compiled.start_of(link));
+        self.engine.has_arrows = ends.iter().any(|ends| !ends.is_empty());
         for (ring, ends) in self.engine.rings.iter_mut().zip(ends) {
             ring.arrow_ends = ends;
         }

@@ -17,6 +17,9 @@ const MIN_PAIR_DISTANCE_NS: i64 = 100_000_000;
 /// Ticks a second when nothing states them and one pair tells no slope.
 const FALLBACK_HZ: u64 = 1_000_000_000;
 
+/// Ticks from a pair on that are converted the short way.
+const MAX_REACH_TICKS: u64 = 1 << 58;
+
 /// Pairs further apart (for centuries) are interpolated in wider integers.
 const MAX_RUN_TICKS: u64 = 1 << 62;
 
@@ -82,7 +85,8 @@ impl Line {
     fn to_ns(self, ticks: u64) -> i64 {
         let distance = ticks.wrapping_sub(self.ticks);
         if ticks >= self.ticks && distance >> self.shift == 0 && self.run_ticks < MAX_RUN_TICKS {
-            self.mono_ns.saturating_add(self.forward(distance))
+            let ns = i64::try_from(self.forward(distance)).unwrap_or(i64::MAX);
+            self.mono_ns.saturating_add(ns)
         } else {
             self.to_ns_slow(ticks)
         }
@@ -92,15 +96,15 @@ impl Line {
     /// true factor times 2^shift, so its product is at most one too small, and the remainder says which. The
     /// remainder is less than twice the run, which is less than 2^63: 64 bits hold it, whatever the products are.
     #[inline]
-    fn forward(self, distance: u64) -> i64 {
-        let quotient = ((distance as u128 * self.multiplier as u128) >> self.shift) as u64;
+    fn forward(self, distance: u64) -> u64 {
+        let product = distance as u128 * self.multiplier as u128;
+        let quotient = (product >> (self.shift & 63)) as u64;
         let product = quotient.wrapping_mul(self.run_ticks);
         let rest = distance.wrapping_mul(self.rise_ns).wrapping_sub(product);
         let is_short = rest >= self.run_ticks;
         let rest = rest - if is_short { self.run_ticks } else { 0 };
         let rounds_up = rest >= self.run_ticks - rest;
-        let ns = quotient + u64::from(is_short) + u64::from(rounds_up);
-        i64::try_from(ns).unwrap_or(i64::MAX)
+        quotient + u64::from(is_short) + u64::from(rounds_up)
     }
 
     #[cold]
@@ -227,7 +231,7 @@ impl Conversion {
         if self.lines.is_empty() {
             return Reach {
                 line: identity,
-                len_ticks: 1 << identity.shift,
+                len_ticks: MAX_REACH_TICKS.min(1 << identity.shift),
             };
         }
         let after = self.lines.partition_point(|line| line.ticks <= ticks);
@@ -240,7 +244,9 @@ impl Conversion {
         let next = self.lines.get(after).map_or(u64::MAX, |next| next.ticks);
         Reach {
             line: *line,
-            len_ticks: (next - line.ticks).min(1 << line.shift),
+            len_ticks: (next - line.ticks)
+                .min(1 << line.shift)
+                .min(MAX_REACH_TICKS),
         }
     }
 
@@ -282,6 +288,8 @@ impl Conversion {
 pub(crate) struct TickCursor<'a> {
     clock: &'a ProcessClock,
     reach: Reach,
+    /// What the line's first tick comes to; no sum within its reach overflows.
+    first_ns: i64,
 }
 
 impl TickCursor<'_> {
@@ -290,9 +298,7 @@ impl TickCursor<'_> {
     pub(crate) fn ns(&mut self, ticks: u64) -> i64 {
         let distance = ticks.wrapping_sub(self.reach.line.ticks);
         if distance < self.reach.len_ticks {
-            let line = self.reach.line;
-            return (line.mono_ns.saturating_add(line.forward(distance)))
-                .saturating_add(self.clock.shift_ns);
+            return self.first_ns + self.reach.line.forward(distance) as i64;
         }
         self.find(ticks)
     }
@@ -300,6 +306,14 @@ impl TickCursor<'_> {
     #[cold]
     fn find(&mut self, ticks: u64) -> i64 {
         self.reach = self.clock.conversion.reach(ticks);
+        let line = self.reach.line;
+        let first_ns = line.mono_ns.checked_add(self.clock.shift_ns);
+        let last = line.forward(self.reach.len_ticks.saturating_sub(1));
+        let last_ns = first_ns.and_then(|first| first.checked_add(i64::try_from(last).ok()?));
+        match first_ns.filter(|_| last_ns.is_some()) {
+            Some(first_ns) => self.first_ns = first_ns,
+            None => self.reach.len_ticks = 0,
+        }
         self.clock.ticks(ticks)
     }
 }
@@ -343,12 +357,16 @@ pub(crate) struct Clocks {
     conversions: HashMap<ClockKey, Conversion>,
     /// What to add to CLOCK_MONOTONIC of a boot to get that of the first process's boot.
     shift_ns: HashMap<[u8; 16], i64>,
+    /// What to add to that, by nonce of the recorder.
+    shifts_ns: HashMap<u64, i64>,
+    /// Least and largest CLOCK_REALTIME less CLOCK_MONOTONIC of each boot.
+    offsets_ns: HashMap<[u8; 16], (i64, i64)>,
     /// CLOCK_REALTIME less CLOCK_MONOTONIC on the first process's boot, in ns.
     pub epoch_offset_ns: i64,
 }
 
 impl Clocks {
-    pub(crate) fn of_runs(runs: &[Run]) -> Clocks {
+    pub(crate) fn of_runs(runs: &[Run], shifts_ns: &HashMap<u64, i64>) -> Clocks {
         let all = || {
             runs.iter()
                 .flat_map(|r| r.processes.iter().chain(&r.supervisors))
@@ -391,6 +409,8 @@ impl Clocks {
         Clocks {
             conversions,
             shift_ns: offsets.iter().map(shift).collect(),
+            shifts_ns: shifts_ns.clone(),
+            offsets_ns: wall_offsets(all()),
             epoch_offset_ns: reference,
         }
     }
@@ -401,9 +421,50 @@ impl Clocks {
         ProcessClock {
             is_known: known.is_some(),
             conversion: known.cloned().unwrap_or_else(Conversion::identity),
-            shift_ns: self.shift_ns.get(&process.boot_id).copied().unwrap_or(0),
+            shift_ns: self.shift_of(process),
         }
     }
+
+    fn shift_of(&self, process: &Process) -> i64 {
+        let of_boot = self.shift_ns.get(&process.boot_id).copied().unwrap_or(0);
+        let own = self.shifts_ns.get(&process.nonce).copied().unwrap_or(0);
+        of_boot.saturating_add(own)
+    }
+
+    /// What is known of the clocks that tie boots together.
+    pub(crate) fn wall_clocks(&self) -> WallClocks {
+        let moved = self.offsets_ns.values();
+        let moved = moved.map(|(least, largest)| largest.abs_diff(*least));
+        WallClocks {
+            count: self.offsets_ns.len(),
+            corrected_ns: moved.max().unwrap_or(0),
+        }
+    }
+}
+
+/// The wall clocks of the boots that stand on one time line.
+pub(crate) struct WallClocks {
+    /// Boots.
+    pub count: usize,
+    /// How far one was set or steered while it recorded, at most, ns.
+    pub corrected_ns: u64,
+}
+
+fn wall_offsets<'a>(processes: impl Iterator<Item = &'a Process>) -> HashMap<[u8; 16], (i64, i64)> {
+    let mut offsets: HashMap<[u8; 16], (i64, i64)> = HashMap::new();
+    for process in processes.filter(|p| p.boot_id != [0; 16]) {
+        let created = (process.created_real_ns, process.created_mono_ns);
+        let pairs = process
+            .pairs
+            .iter()
+            .map(|pair| (pair.real_ns, pair.mono_ns));
+        for (real_ns, mono_ns) in pairs.chain([created]).filter(|(real, _)| *real != 0) {
+            let offset = real_ns.wrapping_sub(mono_ns) as i64;
+            let (least, largest) = offsets.entry(process.boot_id).or_insert((offset, offset));
+            (*least, *largest) = (offset.min(*least), offset.max(*largest));
+        }
+    }
+    offsets
 }
 
 fn key(process: &Process) -> ClockKey {
@@ -420,10 +481,13 @@ pub(crate) struct ProcessClock {
 
 impl ProcessClock {
     pub(crate) fn cursor(&self) -> TickCursor<'_> {
-        TickCursor {
+        let mut cursor = TickCursor {
             clock: self,
             reach: self.conversion.reach(0),
-        }
+            first_ns: 0,
+        };
+        cursor.find(0);
+        cursor
     }
 
     /// The first tick whose moment is not before `ns`.
@@ -522,7 +586,28 @@ mod tests {
             let distance = (1u64 << line.shift) - back.min((1 << line.shift) - 1);
             let doubled = 2 * distance as u128 * rise_ns as u128 + run_ticks as u128;
             let expected = i64::try_from(doubled / (2 * run_ticks as u128)).unwrap_or(i64::MAX);
-            prop_assert_eq!(line.forward(distance), expected);
+            let found = i64::try_from(line.forward(distance)).unwrap_or(i64::MAX);
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn a_cursor_converts_alike_and_first_ticks_are_the_first(
+            pairs in prop::collection::vec((0u64..1 << 45, 0i64..1 << 40, 0u32..1000), 0..20),
+            probes in prop::collection::vec(0u64..1 << 46, 1..50),
+            shift_ns in -(1i64 << 62)..1 << 62,
+        ) {
+            let pairs: Vec<Pair> = pairs.into_iter().map(|(t, n, u)| pair(t, n, u)).collect();
+            let conversion = Conversion::from_pairs(&pairs, 0).unwrap_or_else(Conversion::identity);
+            let clock = ProcessClock { is_known: true, conversion, shift_ns };
+            let mut cursor = clock.cursor();
+            for ticks in probes {
+                let ns = clock.ticks(ticks);
+                prop_assert_eq!(cursor.ns(ticks), ns);
+                let first = clock.first_tick_at(ns);
+                prop_assert!(first <= ticks && clock.ticks(first) == ns);
+                prop_assert!(first == 0 || clock.ticks(first - 1) < ns);
+            }
+            prop_assert_eq!(cursor.ns(u64::MAX), clock.ticks(u64::MAX));
         }
 
         #[test]

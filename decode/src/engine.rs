@@ -36,6 +36,8 @@ pub(crate) struct Engine {
     pub lane_ranks: Vec<u32>,
     pub split: Split,
     pub filter: Option<LaneFilter>,
+    /// Some ring has ends of arrows.
+    pub has_arrows: bool,
 }
 
 /// Rows whose spans overlap, or seem to.
@@ -186,7 +188,9 @@ impl Engine {
             filter.apply(gatherer, scope, from_ns, to_ns);
             gatherer.sort(from_ns, |a, b| self.order(a, b));
         }
-        self.add_arrows(gatherer, scope.is_by_lane);
+        if self.has_arrows {
+            self.add_arrows(gatherer, scope.is_by_lane);
+        }
         Ok(())
     }
 

@@ -198,6 +198,11 @@ impl Compiled {
         to.saturating_sub(from).max(0) as u64
     }
 
+    /// The same as moments.
+    pub(crate) fn window(&self, from_ns: i64, to_ns: i64) -> (i64, i64) {
+        (from_ns.max(self.from_ns), to_ns.min(self.to_ns))
+    }
+
     /// True when a lane's events may be kept.
     pub(crate) fn keeps_lane(&self, pid: u32, tid: u32) -> bool {
         let has = |list: &[u32], id: u32| list.is_empty() || list.contains(&id);

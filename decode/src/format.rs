@@ -32,10 +32,11 @@ pub struct Slice<'a> {
 impl<'a> Slice<'a> {
     /// Events but the arrows between launches and their executions.
     pub(crate) fn record_count(&self) -> u64 {
-        let records = self
-            .events
-            .iter()
-            .filter(|e| e.kind < EventKind::ArrowStart);
+        if !self.timeline.engine.has_arrows {
+            return self.events.len() as u64;
+        }
+        let is_record = |event: &&Event| event.kind < EventKind::ArrowStart;
+        let records = self.events.iter().filter(is_record);
         records.count() as u64
     }
 

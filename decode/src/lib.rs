@@ -36,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod align;
 mod args;
 mod arrows;
 mod assembly;
@@ -61,6 +62,7 @@ mod open_files;
 mod open_spans;
 mod overlap;
 pub mod pack;
+pub mod parts;
 pub mod perfetto;
 mod pipeline;
 pub mod process;

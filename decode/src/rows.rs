@@ -36,6 +36,8 @@ pub struct ProcessRow {
     pub trace_pid: u32,
     /// What the process lost.
     pub losses: Losses,
+    /// Nonces of the recorders in it.
+    pub nonces: Vec<u64>,
     /// Index of the process itself, for its devices.
     pub(crate) host_row: u32,
     newest_created_ns: i64,
@@ -185,6 +187,7 @@ impl Builder<'_> {
         if let Some(index) = self.process_index.get(&identity)
             && let Some(row) = self.out.processes.get_mut(*index as usize)
         {
+            row.nonces.push(process.nonce);
             row.liveness = row.liveness.max(process.liveness);
             row.exit = row.exit.or(process.exit);
             row.created_ns = row.created_ns.min(created_ns);
@@ -208,6 +211,7 @@ impl Builder<'_> {
             created_ns,
             trace_pid: 0,
             losses: Losses::default(),
+            nonces: vec![process.nonce],
             host_row: index,
             newest_created_ns: created_ns,
         });

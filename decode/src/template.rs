@@ -169,7 +169,7 @@ impl Desk {
         self.put_4(digits, digits[3] as usize);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_number(&mut self, number: u64) {
         if number < 1000 {
             self.put_small(number);
@@ -182,6 +182,7 @@ impl Desk {
         }
     }
 
+    #[cold]
     fn put_large(&mut self, number: u64) {
         let mut digits = itoa::Buffer::new();
         let text = digits.format(number).as_bytes();

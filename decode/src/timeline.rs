@@ -1,17 +1,19 @@
 //! The time line: the events of one or more runs, merged, converted, and laid on lanes.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::assembly::Assembly;
-use crate::engine::Engine;
+use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::event::{Event, EventKind};
 use crate::filter::Filter;
 use crate::lanes::Lane;
 use crate::losses::Losses;
 use crate::process::Site;
+use crate::ring::gather::{Gatherer, RowSet};
 use crate::rows::ProcessRow;
 use crate::run::Run;
 
@@ -36,6 +38,10 @@ pub struct Options {
     pub time_base: TimeBase,
     /// Threads to use; `None`: as many as the machine has. The result is the same with any number.
     pub threads: Option<usize>,
+    /// CLOCK_MONOTONIC of the run's start, ns, where another time line tells it; `None`: what the run says.
+    pub start_ns: Option<i64>,
+    /// What to add to the times of recorders, by their nonce, ns.
+    pub shifts_ns: HashMap<u64, i64>,
 }
 
 /// A ring that events came from.
@@ -102,6 +108,8 @@ pub struct Timeline {
     pub end_ns: i64,
     /// From the first event to the last, cut by the filter's time bounds, ns.
     pub wall_ns: u64,
+    /// First and last moment of what is kept, CLOCK_MONOTONIC in ns.
+    pub window_ns: (i64, i64),
     /// How far off a time stamp may be against CLOCK_MONOTONIC; `None` when that is unknown.
     pub uncertainty_ns: Option<u64>,
     /// Sources of the ticks.
@@ -146,8 +154,10 @@ impl Timeline {
             }
         };
         let mut timeline = match pool.clone() {
-            Some(of_threads) => of_threads.install(|| Assembly::new(runs).build(options, pool)),
-            None => Assembly::new(runs).build(options, None),
+            Some(of_threads) => {
+                of_threads.install(|| Assembly::new(runs, options).build(options, pool))
+            }
+            None => Assembly::new(runs, options).build(options, None),
         }?;
         for problem in &mut timeline.problems {
             runs.iter().for_each(|run| run.show_in_pack(problem));
@@ -168,6 +178,26 @@ impl Timeline {
     pub(crate) fn base_epoch_ns(&self) -> i64 {
         let offset_ns = self.start_epoch_ns.saturating_sub(self.start_ns);
         offset_ns.saturating_add(self.base_ns())
+    }
+
+    /// Visits the events in order of time.
+    ///
+    /// # Errors
+    ///
+    /// When the temporary file fails.
+    pub fn visit(&self, mut visit: impl FnMut(&Event)) -> io::Result<()> {
+        let rings = self.engine.all_rings();
+        let scope = Scope {
+            rings: &rings,
+            rows: RowSet::All,
+            is_by_lane: false,
+        };
+        let mut gatherer = Gatherer::default();
+        for cut in self.cuts.windows(2) {
+            self.engine.slice(&mut gatherer, scope, cut[0], cut[1])?;
+            gatherer.events.iter().for_each(&mut visit);
+        }
+        Ok(())
     }
 
     /// Name of an event.

@@ -69,7 +69,23 @@ fn payload(dice: &mut Dice, site: u64) -> Vec<u8> {
     payload.0
 }
 
-fn write_process(run: &TestRun, dice: &mut Dice, pid: u32, nonce: u64) {
+/// How much is written.
+#[derive(Clone, Copy)]
+struct Scale {
+    capacity_log2: u32,
+    /// Records of a ring, about.
+    records: u64,
+    /// Percent of spans that began anywhere before, not shortly.
+    long_percent: u64,
+}
+
+const SMALL: Scale = Scale {
+    capacity_log2: 6,
+    records: 200,
+    long_percent: 0,
+};
+
+fn write_process(run: &TestRun, dice: &mut Dice, scale: Scale, pid: u32, nonce: u64) {
     let mut process = run.process(pid, nonce).named(&format!("process {pid}"));
     process.header.created_mono_ns = (MONO_ZERO_NS + nonce).into();
     for (id, args) in (0u32..).zip(SITES) {
@@ -117,7 +133,7 @@ fn write_process(run: &TestRun, dice: &mut Dice, pid: u32, nonce: u64) {
         });
     }
     for ring in 0..1 + dice.below(2) as u32 {
-        write_ring(&process, dice, ring, pid + 10 + ring);
+        write_ring(&process, dice, scale, ring, pid + 10 + ring);
     }
     if dice.chance(50) {
         process.finish_cleanly(90_000_000);
@@ -126,25 +142,25 @@ fn write_process(run: &TestRun, dice: &mut Dice, pid: u32, nonce: u64) {
     }
 }
 
-fn write_ring(process: &TestProcess, dice: &mut Dice, index: u32, tid: u32) {
+fn write_ring(process: &TestProcess, dice: &mut Dice, scale: Scale, index: u32, tid: u32) {
     let base = [0, 40, 65_600][dice.below(3) as usize];
-    let ring = process.ring_from(index, 6, tid, base);
+    let ring = process.ring_from(index, scale.capacity_log2, tid, base);
     process.owner(index, tid, base, 0, "first owner");
     let saves = dice.chance(50);
     let mut saved = base;
     let mut now = 100;
     let mut segments = 0;
-    for _ in 0..dice.below(200) {
+    for _ in 0..dice.below(scale.records) {
         now += dice.below(40);
-        write_record(&ring, dice, now);
+        write_record(&ring, dice, scale, now);
         let next = ring.writer.next_sequence();
-        if dice.chance(2) {
+        if dice.below(scale.records) < 4 {
             let name = ["", "second owner"][dice.below(2) as usize];
             process.owner(index, tid + dice.below(2) as u32, next, now, name);
         }
-        if saves && dice.chance(20) {
+        if saves && dice.below(scale.records) < 40 {
             let kind = [FileKind::Drain, FileKind::Spill][dice.below(2) as usize];
-            let first = saved.max(next.saturating_sub(64)) + dice.below(3);
+            let first = saved.max(next.saturating_sub(1 << scale.capacity_log2)) + dice.below(3);
             if first < next {
                 ring.save(kind, segments, first..next);
                 segments += 1;
@@ -168,9 +184,14 @@ fn write_ring(process: &TestProcess, dice: &mut Dice, index: u32, tid: u32) {
     }
 }
 
-fn write_record(ring: &TestRing, dice: &mut Dice, now: u64) {
+fn write_record(ring: &TestRing, dice: &mut Dice, scale: Scale, now: u64) {
     let site = dice.below(5);
-    let (id, start) = (site as u32 + 1, now - dice.below(100));
+    let reach = if dice.chance(scale.long_percent) {
+        now
+    } else {
+        100
+    };
+    let (id, start) = (site as u32 + 1, now - dice.below(reach));
     let payload = payload(dice, site);
     let (w2, more) = split_payload(&payload);
     let w1 = pack_duration(now - start, dice.below(3).min(1) as u16);
@@ -385,16 +406,16 @@ fn assert_same(found: &[String], expected: &[String]) {
     assert_eq!(found.len(), expected.len());
 }
 
-fn check(seed: u64) {
+fn check(seed: u64, scale: Scale) {
     let mut dice = Dice(seed);
     let run = TestRun::new();
-    write_process(&run, &mut dice, 100, 1);
+    write_process(&run, &mut dice, scale, 100, 1);
     if dice.chance(50) {
         // A second recorder in the same process.
-        write_process(&run, &mut dice, 100, 2);
+        write_process(&run, &mut dice, scale, 100, 2);
     }
     if dice.chance(50) {
-        write_process(&run, &mut dice, 200, 3);
+        write_process(&run, &mut dice, scale, 200, 3);
     }
     let expected = reference::decode(run.path());
     let on_threads = |threads| {
@@ -451,6 +472,20 @@ proptest! {
 
     #[test]
     fn decoder_and_reference_agree(seed: u64) {
-        check(seed);
+        check(seed, SMALL);
+    }
+}
+
+/// Rings of many blocks, more events than a slice holds, and spans that are put aside, in memory and in the temporary
+/// file.
+#[test]
+fn decoder_and_reference_agree_on_much() {
+    for (seed, long_percent) in [(1, 0), (2, 1), (3, 20)] {
+        let scale = Scale {
+            capacity_log2: 14,
+            records: 20_000,
+            long_percent,
+        };
+        check(seed, scale);
     }
 }

@@ -7,6 +7,7 @@ mod common;
 use std::fs;
 
 use common::*;
+use ringscope_decode::align;
 use ringscope_decode::{
     ExitStatus, Liveness, Options, Run, Timeline, find_runs, find_runs_by_pid, newest_run,
 };
@@ -159,6 +160,45 @@ fn runs_of_different_boots_meet_at_the_epoch() {
     let events = events(&trace(&timeline));
     assert_eq!(events[0]["ts"], 10.0);
     assert_eq!(events[1]["ts"], 15.0);
+}
+
+#[test]
+fn a_common_moment_aligns_processes() {
+    let (one, two) = (TestRun::new(), TestRun::new());
+    let write = |run: &TestRun, nonce: u64, late: u64| {
+        let mut process = run.process(100, nonce).named(&format!("p{nonce}"));
+        process.header.boot_id = [nonce as u8; 16];
+        process.header.rank = (nonce as i32).into();
+        process.site(1, "barrier", "c", &[]);
+        process.owner(0, 101, 0, 0, "t");
+        let ring = process.ring(0, 6, 101);
+        for step in 1..=3 {
+            ring.span(1, step * 1_000, step * 1_000 + 500 + late);
+        }
+        process.finish();
+    };
+    write(&one, 1, 0);
+    write(&two, 2, 70);
+    let runs = [one.open(), two.open()];
+    let timeline = Timeline::build(&runs, &Options::default()).unwrap();
+    assert!(
+        timeline.warnings[0].contains("2 hosts"),
+        "{:?}",
+        timeline.warnings
+    );
+    let offsets = align::offsets(&timeline, "barrier").unwrap();
+    let found: Vec<_> = offsets
+        .iter()
+        .map(|offset| (offset.moments, offset.offset_ns, offset.spread_ns))
+        .collect();
+    assert_eq!(found, [(3, 0, 0), (3, 700, 0)]);
+    let moved = Options {
+        shifts_ns: [(2, -700)].into(),
+        ..Options::default()
+    };
+    let timeline = Timeline::build(&runs, &moved).unwrap();
+    let offsets = align::offsets(&timeline, "barrier").unwrap();
+    assert!(offsets.iter().all(|offset| offset.offset_ns == 0));
 }
 
 #[test]

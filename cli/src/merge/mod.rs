@@ -65,7 +65,7 @@ fn options(args: &MergeArgs) -> Options {
             ..Filter::default()
         },
         time_base: TimeBase::Monotonic,
-        threads: None,
+        ..Options::default()
     }
 }
 

@@ -12,7 +12,7 @@ fn wrong_usage_exits_with_2() {
         &["record", "--nvtx", "--", "true"],
         &["record", "--ring-size", "big", "--", "true"],
         &["decode", "--order", "random"],
-        &["decode", "--align", "step"],
+        &["decode", "--split-by", "colour"],
         &["stats", "--by", "arg:"],
         &["stats", "--json", "--csv"],
         &["level", "run", "loud"],

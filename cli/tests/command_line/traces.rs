@@ -268,3 +268,63 @@ fn inspect_reads_single_files() {
         .expect_code(0)
         .expect_stdout("10 records");
 }
+
+/// The spans of all traces that a decode was split into.
+fn parts(sandbox: &Sandbox) -> Vec<(String, usize)> {
+    let names = sandbox.files().into_iter();
+    let names = names.filter(|name| name.starts_with("part.") && name.ends_with(".json"));
+    names
+        .map(|name| {
+            let trace = fs::read_to_string(sandbox.path(&name)).unwrap();
+            (name, spans(&trace))
+        })
+        .collect()
+}
+
+#[test]
+fn a_trace_is_split_into_files_that_load_by_themselves() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:30000", "end"])
+        .expect_code(0);
+    sandbox
+        .run(&["decode", "-o", "part.json", "--split-by", "1MiB"])
+        .expect_code(0)
+        .expect_stderr("part.001.json");
+    let by_size = parts(&sandbox);
+    assert!(by_size.len() > 2, "{by_size:?}");
+    // Spans that the moment between two parts cuts stand in both.
+    let total: usize = by_size.iter().map(|(_, spans)| spans).sum();
+    assert!((30_000..30_000 + by_size.len()).contains(&total), "{total}");
+    for (name, _) in &by_size {
+        let bytes = fs::metadata(sandbox.path(name)).unwrap().len();
+        assert!(bytes < 5 << 18, "{name}: {bytes} bytes");
+        fs::remove_file(sandbox.path(name)).unwrap();
+    }
+    sandbox
+        .run(&["decode", "-o", "part.json", "--split-by", "rank"])
+        .expect_code(0);
+    assert_eq!(parts(&sandbox), [("part.no-rank.json".to_owned(), 30_000)]);
+    sandbox
+        .run(&["decode", "-o", "-", "--split-by", "1s"])
+        .expect_code(1)
+        .expect_stderr("expected a file name for several traces");
+    sandbox
+        .run(&["decode", "-o", "part.json", "--split-by", "1ns"])
+        .expect_code(1)
+        .expect_stderr("expected at most 10000 files");
+}
+
+#[test]
+fn aligning_needs_a_common_moment() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:10", "end"])
+        .expect_code(0);
+    sandbox
+        .run(&["decode", "-o", "t.json", "--align", "barrier"])
+        .expect_code(1)
+        .expect_stderr(
+            "ringscope: align: barrier: expected an instant or span of this name in two processes",
+        );
+}
