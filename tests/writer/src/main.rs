@@ -13,6 +13,7 @@ mod output;
 #[expect(unreachable_pub, reason = "the judge is built from the same file")]
 mod script;
 mod signals;
+mod soak;
 mod steps;
 mod strings;
 #[expect(unreachable_pub, reason = "the judge is built from the same file")]
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         "off" => off::run(&options),
         "open" => open::run(),
         "signals" => signals::run(&options),
+        "soak" => soak::run(&options),
         "steps" => return steps::run(),
         "strings" => strings::run(),
         "times" => times::run(&options),
