@@ -1,11 +1,12 @@
 //! Places in the program: a static each, registered in the process file at its first record.
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use ringscope_ringbuf::block::{Arg, Args as BlockArgs, Block, Site as SiteBlock};
 use ringscope_ringbuf::layout::DropCause;
 use ringscope_ringbuf::payload::ArgType;
+use ringscope_ringbuf::registration::Registration;
 
 use crate::name_table::{self, Use};
 use crate::process::{self, Process};
@@ -27,8 +28,7 @@ pub(crate) fn new_id() -> u32 {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Site {
-    /// Signature of the arguments above, id below; 0 before the first record.
-    word: AtomicU64,
+    registration: Registration,
     listed: AtomicBool,
     next: AtomicPtr<Site>,
     types: AtomicPtr<ArgType>,
@@ -55,7 +55,7 @@ impl Site {
             "a span takes at most twelve arguments"
         );
         Site {
-            word: AtomicU64::new(0),
+            registration: Registration::new(),
             listed: AtomicBool::new(false),
             next: AtomicPtr::new(ptr::null_mut()),
             types: AtomicPtr::new(ptr::null_mut()),
@@ -71,25 +71,19 @@ impl Site {
     /// Id for records with arguments of these types.
     #[inline(always)]
     pub(crate) fn id<A: Args>(&'static self, process: &Process) -> u32 {
-        let word = self.word.load(Ordering::Acquire);
-        if (word >> 32) as u32 == A::SIGNATURE {
-            word as u32
-        } else {
-            self.register(A::SIGNATURE, A::TYPES, process)
+        match self.registration.id(A::SIGNATURE) {
+            Some(id) => id,
+            None => self.register(A::SIGNATURE, A::TYPES, process),
         }
     }
 
     /// As [`Site::id`], for types that are known at run time only.
     #[cfg(feature = "c-abi")]
     pub(crate) fn id_of_types(&'static self, types: &'static [ArgType], process: &Process) -> u32 {
-        let (word, signature) = (
-            self.word.load(Ordering::Acquire),
-            crate::value::signature(types),
-        );
-        if (word >> 32) as u32 == signature {
-            word as u32
-        } else {
-            self.register(signature, types, process)
+        let signature = crate::value::signature(types);
+        match self.registration.id(signature) {
+            Some(id) => id,
+            None => self.register(signature, types, process),
         }
     }
 
@@ -148,14 +142,7 @@ impl Site {
         if !self.publish(id, types, process) {
             process::count(DropCause::UnknownSite);
         }
-        let new = u64::from(signature) << 32 | u64::from(id);
-        match self
-            .word
-            .compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => id,
-            Err(faster) => faster as u32,
-        }
+        self.registration.settle(signature, id)
     }
 
     /// True when the static stands for arguments of these types: those of its first record.
@@ -231,12 +218,11 @@ pub(crate) fn publish_all(process: &Process) {
     let mut next = ALL.load(Ordering::Acquire);
     // SAFETY: only `list` links sites, which are statics.
     while let Some(site) = unsafe { next.as_ref() } {
-        let word = site.word.load(Ordering::Acquire);
-        if word != 0 {
+        if let Some(id) = site.registration.any_id() {
             let types = site.types.load(Ordering::Acquire);
             // SAFETY: the types of a registered site are a static slice with one type a key.
             let types = unsafe { core::slice::from_raw_parts(types, site.keys.len()) };
-            site.publish(word as u32, types, process);
+            site.publish(id, types, process);
         }
         next = site.next.load(Ordering::Acquire);
     }

@@ -8,6 +8,7 @@
 //! | [`payload`] | argument values |
 //! | [`ring`] | the writer's protocol, over any memory |
 //! | [`reader`] | the validating reader, over any memory |
+//! | [`registration`] | how a place in the program gets its id |
 //! | [`map`] | mapped files |
 //! | [`mod@file`] | reading ring, segment, lock and process files by `pread` |
 //! | [`clock`] | counters and clock pairs |
@@ -26,6 +27,7 @@ pub mod map;
 pub mod packed;
 pub mod payload;
 pub mod reader;
+pub mod registration;
 pub mod ring;
 pub mod setting;
 pub mod sync;

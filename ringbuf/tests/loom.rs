@@ -17,6 +17,7 @@ use ringscope_ringbuf::layout::{
 };
 use ringscope_ringbuf::payload::payload_word;
 use ringscope_ringbuf::reader::{OpenState, Source, copy_published, settled_open_slot};
+use ringscope_ringbuf::registration::Registration;
 use ringscope_ringbuf::ring::{OpenSpan, RingMemory, Writer};
 
 /// Two slots: the third record wraps.
@@ -339,5 +340,68 @@ fn lap_that_goes_on_while_its_slot_is_copied() {
         }
         thread.join().unwrap();
         assert!(matches!(ring.open_slot(), OpenState::Open(slot) if slot.site == SITE + 1));
+    });
+}
+
+/// Two threads meet a place for the first time. Whatever id each of them records under, the file has it by then; and both
+/// record under the same from then on.
+#[test]
+fn place_that_two_threads_register() {
+    const SIGNATURE: u32 = 3;
+    struct Place {
+        registration: Registration,
+        /// What is written to the file: an entry an id.
+        file: [AtomicU64; 2],
+    }
+    fn meet(place: &Place, own_id: u32) -> u32 {
+        let id = place.registration.id(SIGNATURE).unwrap_or_else(|| {
+            place.file[own_id as usize].store(1, Ordering::Relaxed);
+            place.registration.settle(SIGNATURE, own_id)
+        });
+        let entry = place.file[id as usize].load(Ordering::Relaxed);
+        assert_eq!(entry, 1, "an id that the file does not have");
+        id
+    }
+    loom::model(|| {
+        let place = Arc::new(Place {
+            registration: Registration::new(),
+            file: [AtomicU64::new(0), AtomicU64::new(0)],
+        });
+        let other = Arc::clone(&place);
+        let thread = thread::spawn(move || meet(&other, 1));
+        let mine = meet(&place, 0);
+        assert_eq!(thread.join().unwrap(), mine);
+        assert_eq!(place.registration.any_id(), Some(mine));
+    });
+}
+
+/// A supervisor saves the ring and says how far; the thread overwrites no further than that. Every record that was made is
+/// whole in what was saved, or in the ring.
+#[test]
+fn ring_that_rolls_over_while_it_is_saved() {
+    loom::model(|| {
+        let ring = Ring::new();
+        {
+            let writer = ring.writer();
+            (0..CAPACITY).for_each(|_| write(&writer));
+        }
+        let drained = Arc::new(AtomicU64::new(0));
+        let (writing_ring, told) = (Arc::clone(&ring), Arc::clone(&drained));
+        let thread = thread::spawn(move || {
+            let writer = writing_ring.writer();
+            // Pairs with the supervisor's store: its copy came before.
+            writer.set_limit(told.load(Ordering::Acquire) + CAPACITY);
+            if writer.has_room(writer.next_sequence(), 1) {
+                write(&writer);
+            }
+        });
+        let saved = ring.copy(0..1);
+        assert_whole(&saved);
+        assert_eq!(sequences(&saved), [0], "overwritten before it was saved");
+        drained.store(1, Ordering::Release);
+        thread.join().unwrap();
+        let left = ring.copy(0..SEQUENCE_MASK);
+        assert_whole(&left);
+        assert!([vec![0, 1], vec![1, 2]].contains(&sequences(&left)));
     });
 }
