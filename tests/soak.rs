@@ -4,7 +4,7 @@
 //! `RINGSCOPE_SOAK_EVENTS` and `RINGSCOPE_SOAK_THREADS` make it longer: see `ci/soak`.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -112,7 +112,7 @@ fn check_flat(said: &str) {
 }
 
 /// What each thread says it made is what its stretch of a ring holds; how many that is.
-fn check_counts(said: &str, run: &PathBuf) -> u64 {
+fn check_counts(said: &str, run: &Path) -> u64 {
     let mut made: HashMap<u64, u64> = HashMap::new();
     for [thread, records] in lines(said, "thread ") {
         *made.entry(thread).or_default() += records;
