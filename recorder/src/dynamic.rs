@@ -16,7 +16,8 @@ use crate::span::{close, start_not_shown};
 use crate::value::signature;
 use crate::{clock, level, process};
 
-pub use crate::payload::NO_SLOT;
+/// In place of an open slot's number: the span is not shown while it is open.
+pub const NO_SLOT: u32 = crate::payload::NO_SLOT;
 
 /// True when places of this level are recorded; looks at the process's configuration where nobody did.
 #[inline(always)]

@@ -17,7 +17,7 @@ const TEXT_FRAME: usize = 2 + 4;
 /// Bytes kept free for each argument that follows: a fixed value takes 8 at most, a text cut to nothing 6.
 const RESERVED_LEN: usize = 8;
 /// In place of an open slot's number: the span is not shown while it is open.
-pub const NO_SLOT: u32 = u32::MAX;
+pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 /// Words behind a payload's first one, for records that have no open slot.
 pub(crate) type OwnWords = [AtomicU64; OPEN_SLOT_PAYLOAD / 8];
