@@ -2,7 +2,7 @@
 //!
 //! The archive holds the run's directory with its files in it, so that `tar --zstd -xf` makes the run again; a run
 //! packed by `tar --zstd -c` is a pack as well. A ring is stored without the slots that were never written, as a sparse
-//! file (the header of GNU tar's type `S`). What is read back is trusted in nothing; see [`reader`].
+//! file (the header of GNU tar's type `S`). What is read back is trusted in nothing.
 
 mod reader;
 mod scratch;
