@@ -23,14 +23,16 @@ pub(crate) fn source() -> ClockSource {
 /// Ticks of the chosen source, now.
 #[inline(always)]
 pub(crate) fn ticks() -> u64 {
+    counter_ticks().unwrap_or_else(monotonic_ticks)
+}
+
+/// As [`ticks`], if that takes no call: for functions that do without a stack frame otherwise.
+#[inline(always)]
+pub(crate) fn counter_ticks() -> Option<u64> {
     // aarch64 always has its counter; elsewhere the branch is always taken the same way.
-    if cfg!(target_arch = "aarch64")
-        || SOURCE.load(Ordering::Relaxed) != ClockSource::Monotonic as u32
-    {
-        counter()
-    } else {
-        monotonic_ticks()
-    }
+    let reads_counter = cfg!(target_arch = "aarch64")
+        || SOURCE.load(Ordering::Relaxed) != ClockSource::Monotonic as u32;
+    reads_counter.then(counter)
 }
 
 #[cold]

@@ -11,6 +11,7 @@ use ringscope_ringbuf::payload::ArgType;
 use crate::arena;
 use crate::process::{self, Process};
 use crate::site::{self, Site};
+use crate::value::Args as _;
 
 /// Names that a program may make, at most; the rest is recorded under the name of its place in the program.
 const MAX_NAMES: u32 = 16_384;
@@ -86,54 +87,80 @@ pub(crate) fn find(what: Use, text: &[u8]) -> Option<&'static Name> {
     None
 }
 
-/// Literals by their address, the last one of each place: comparing addresses is faster than hashing text.
-static LITERALS: [AtomicPtr<Literal>; LITERAL_PLACES] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; LITERAL_PLACES];
-const LITERAL_PLACES: usize = 1024;
+/// Phases by the address of their name, one a place: comparing addresses is faster than hashing text.
+static PHASES: [AtomicPtr<Phase>; PHASE_PLACES] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; PHASE_PLACES];
+const PHASE_PLACES: usize = 1024;
 
-struct Literal {
+/// A literal that names a phase of laps that began at one place in the program.
+struct Phase {
     address: usize,
     len: usize,
-    salt: u64,
-    name: &'static Name,
+    site: *const Site,
+    id: u32,
+    /// Generation of the process whose file holds the name.
+    published: AtomicU64,
 }
 
-/// As [`find`], for text that stays where it is.
-#[inline]
-pub(crate) fn find_literal(what: Use, text: &'static str) -> Option<&'static Name> {
-    let (address, len, salt) = (text.as_ptr().addr(), text.len(), what.salt());
-    let place = &LITERALS[(address ^ (salt >> 4) as usize) % LITERAL_PLACES];
-    // SAFETY: only `remember` stores here, pointers into the arena.
-    match unsafe { place.load(Ordering::Acquire).as_ref() } {
-        Some(seen) if seen.address == address && seen.len == len && seen.salt == salt => {
-            Some(seen.name)
-        }
-        seen => remember(place, seen.is_none(), what, text),
-    }
+/// Where the phase that is called `text` stands, of laps that began at `site`.
+#[inline(always)]
+fn phase_place(site: &'static Site, text: &'static str) -> &'static AtomicPtr<Phase> {
+    &PHASES[(text.as_ptr().addr() ^ ptr::from_ref(site).addr() >> 4) % PHASE_PLACES]
 }
 
-/// Finds a literal by its text, and remembers its address where the place is free.
+/// Id of the phase that is called `text`, of laps that began at `site`, if it is known in this generation.
+#[inline(always)]
+pub(crate) fn known_phase(site: &'static Site, text: &'static str, generation: u64) -> Option<u32> {
+    // SAFETY: only `remember` stores there, pointers into the arena.
+    let seen = unsafe { phase_place(site, text).load(Ordering::Acquire).as_ref() }?;
+    let is_it = seen.address == text.as_ptr().addr()
+        && seen.len == text.len()
+        && ptr::eq(seen.site, site)
+        && seen.published.load(Ordering::Acquire) == generation;
+    is_it.then_some(seen.id)
+}
+
+/// Finds a phase by its name, and remembers the name's address where the place is free.
 #[cold]
-fn remember(
-    place: &AtomicPtr<Literal>,
-    is_free: bool,
-    what: Use,
-    text: &'static str,
-) -> Option<&'static Name> {
-    let name = find(what, text.as_bytes())?;
-    if is_free {
-        let literal = Literal {
-            address: text.as_ptr().addr(),
-            len: text.len(),
-            salt: what.salt(),
-            name,
-        };
-        place.store(
-            ptr::from_ref(arena::place(literal)?).cast_mut(),
-            Ordering::Release,
-        );
+#[inline(never)]
+pub(crate) fn find_phase(site: &'static Site, text: &'static str, process: &Process) -> u32 {
+    let what = Use::Site {
+        site,
+        signature: <()>::SIGNATURE,
+        types: &[],
+    };
+    let Some(name) = find(what, text.as_bytes()) else {
+        return site.named_id::<()>(text.as_bytes(), process);
+    };
+    let id = name.id_in(process);
+    let place = phase_place(site, text);
+    // SAFETY: as in `known_phase`.
+    match unsafe { place.load(Ordering::Acquire).as_ref() } {
+        // A child goes on with its parent's phases once its own file holds their names.
+        Some(seen) if seen.id == id => seen.published.store(process.generation, Ordering::Release),
+        Some(_) => {}
+        None => remember(place, site, text, id, process),
     }
-    Some(name)
+    id
+}
+
+fn remember(
+    place: &AtomicPtr<Phase>,
+    site: &'static Site,
+    text: &'static str,
+    id: u32,
+    process: &Process,
+) {
+    let phase = Phase {
+        address: text.as_ptr().addr(),
+        len: text.len(),
+        site,
+        id,
+        published: AtomicU64::new(process.generation),
+    };
+    if let Some(phase) = arena::place(phase) {
+        place.store(ptr::from_ref(phase).cast_mut(), Ordering::Release);
+    }
 }
 
 /// A lane that nobody has yet; `None` when all numbers are taken.

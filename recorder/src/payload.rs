@@ -163,6 +163,20 @@ impl<'a> Out<'a> {
 
     #[inline(always)]
     fn push_bytes(&mut self, bytes: &[u8]) {
+        if let (Some(first), Some(last), 8..=16) =
+            (bytes.first_chunk(), bytes.last_chunk(), bytes.len())
+        {
+            // Most texts are that short: no loop, no bytes one by one.
+            let behind = bytes.len() - 8;
+            self.push(u64::from_le_bytes(*first), 8);
+            self.push(last_bytes(*last, behind), behind);
+        } else {
+            self.push_chunks(bytes);
+        }
+    }
+
+    #[inline(always)]
+    fn push_chunks(&mut self, bytes: &[u8]) {
         let (whole, tail) = bytes.as_chunks::<8>();
         // As `push` eight bytes at a time, with shifts that stay the same.
         let (index, used) = (self.len / 8, self.len % 8);
@@ -178,7 +192,7 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// Appends the low `len` bytes of `word`, one to eight; the others are zero. There must be room.
+    /// Appends the low `len` bytes of `word`, eight at most; the others are zero. There must be room.
     #[inline(always)]
     fn push(&mut self, word: u64, len: usize) {
         let (index, used) = (self.len / 8, self.len % 8);
@@ -223,6 +237,15 @@ impl<'a> Out<'a> {
         if !self.len.is_multiple_of(8) {
             self.put_word(self.len / 8, self.pending);
         }
+    }
+}
+
+/// The last `count` bytes of `bytes` as a word, eight at most.
+#[inline(always)]
+fn last_bytes(bytes: [u8; 8], count: usize) -> u64 {
+    match count {
+        0 => 0,
+        count => u64::from_le_bytes(bytes) >> (64 - 8 * count),
     }
 }
 
@@ -339,6 +362,11 @@ impl Payload {
     #[inline(always)]
     pub(crate) fn is_word(&self) -> bool {
         self.len <= 8
+    }
+
+    /// Length of all of it.
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
     }
 
     /// Length of the bytes behind the first word.

@@ -5,7 +5,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ringscope_ringbuf::layout::{CONTINUATION_PAYLOAD, DURATION_MAX, Kind, Record};
 use ringscope_ringbuf::payload::ArgType;
 use ringscope_ringbuf::reader::pack_duration;
-use ringscope_ringbuf::ring::OPEN_PAYLOAD_WORDS;
 
 use crate::payload::Payload;
 use crate::thread::ThreadRing;
@@ -35,12 +34,16 @@ impl ThreadRing {
 
     #[inline(never)]
     fn record_payload(&self, words: Words, payload: Payload, own: &[AtomicU64]) {
-        let rest = payload.rest(own, self);
-        if words.duration <= DURATION_MAX {
-            let word = |index: usize| word_at(rest, index);
-            return self.put(words, payload.word, payload.rest_len(), word);
+        if words.duration > DURATION_MAX {
+            return self.record_long(words, payload, payload.rest(own, self));
         }
-        // More than 2^48 ticks, a day at 3 GHz: w2 holds the duration, and the payload moves behind it.
+        let rest = payload.rest(own, self);
+        let word = |index: usize| word_at(rest, index);
+        self.put(words, payload.word, payload.rest_len(), word);
+    }
+
+    /// A span of more than 2^48 ticks (a day at 3 GHz): w2 holds the duration, and the payload moves behind it.
+    fn record_long(&self, words: Words, payload: Payload, rest: &[AtomicU64]) {
         let moved = |index: usize| match index.checked_sub(1) {
             None => payload.word,
             Some(index) => word_at(rest, index),
@@ -50,30 +53,7 @@ impl ThreadRing {
             duration: DURATION_MAX,
             ..words
         };
-        self.put(long, words.duration, 8 + payload.rest_len(), moved);
-    }
-
-    /// Records something whose payload is more than one word and less than two slots.
-    #[inline(always)]
-    pub(crate) fn record_short(
-        &self,
-        words: Words,
-        payload: Payload,
-        rest: &[AtomicU64; OPEN_PAYLOAD_WORDS],
-    ) {
-        let sequence = self.writer.reserve(2);
-        if self.writer.has_room(sequence, 2) || self.make_room(sequence, 2) {
-            let word = |index: usize| match 8 * index < payload.rest_len() {
-                true => rest[index].load(Ordering::Relaxed),
-                false => 0,
-            };
-            self.writer.publish_continuation(
-                sequence + 1,
-                [word(0), word(1), word(2)],
-                word(3) as u32,
-            );
-            self.publish(sequence, words, payload.word);
-        }
+        self.put(long, words.duration, payload.len(), moved);
     }
 
     /// Records a counter's value; all of the payload follows it.

@@ -103,20 +103,6 @@ impl Site {
         }
     }
 
-    /// Id for a phase of a lap that began at this place.
-    #[inline]
-    pub(crate) fn phase_id(&'static self, name: &'static str, process: &Process) -> u32 {
-        let what = Use::Site {
-            site: self,
-            signature: <()>::SIGNATURE,
-            types: &[],
-        };
-        match name_table::find_literal(what, name) {
-            Some(name) => name.id_in(process),
-            None => self.named_id::<()>(name.as_bytes(), process),
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn register(

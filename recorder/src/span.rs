@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ptr;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use ringscope_ringbuf::layout::{CONTINUATION_PAYLOAD, DURATION_MAX, DropCause, Kind, Record};
 use ringscope_ringbuf::ring::OpenSpan;
@@ -150,7 +150,9 @@ impl Span {
     /// what is rare leaves it by its last call, so that it needs no stack.
     fn end(&mut self) {
         // The clock first, so that the span does not contain its own recording.
-        let end = clock::ticks();
+        let Some(end) = clock::counter_ticks() else {
+            return self.end_by_system_clock();
+        };
         // SAFETY: not null, and rings live for ever.
         let ring = unsafe { &*self.ring };
         let words = span_words(self.site, self.lane, self.start, end);
@@ -169,21 +171,58 @@ impl Span {
         close(ring, self.open_slot);
     }
 
-    /// Ends a span whose payload does not fit into one word.
+    #[cold]
+    #[inline(never)]
+    fn end_by_system_clock(&mut self) {
+        self.end_rare(clock::ticks());
+    }
+
+    /// Ends a span whose payload does not fit into one word: mostly into one continuation.
     #[inline(never)]
     fn end_with_rest(&mut self, end: u64) {
         // SAFETY: as in `end`.
         let ring = unsafe { &*self.ring };
-        let words = span_words(self.site, self.lane, self.start, end);
         let payload = *self.payload.get_mut();
-        if payload.is_long()
-            || self.open_slot == NO_SLOT
-            || payload.rest_len() > CONTINUATION_PAYLOAD
-        {
+        if payload.is_long() || payload.rest_len() > CONTINUATION_PAYLOAD {
             return self.end_rare(end);
         }
-        ring.record_short(words, payload, ring.writer.open_payload(self.open_slot));
+        if self.open_slot == NO_SLOT {
+            return self.end_rare(end);
+        }
+        let sequence = ring.writer.reserve(2);
+        if !ring.writer.has_room(sequence, 2) {
+            return self.end_with_rest_without_room(end, sequence);
+        }
+        self.publish_with_rest(ring, end, sequence);
+    }
+
+    #[inline(always)]
+    fn publish_with_rest(&mut self, ring: &ThreadRing, end: u64, sequence: u64) {
+        let payload = *self.payload.get_mut();
+        let rest = ring.writer.open_payload(self.open_slot);
+        let word = |index: usize| match 8 * index < payload.rest_len() {
+            true => rest[index].load(Ordering::Relaxed),
+            false => 0,
+        };
+        let [first, second, third, last] = [word(0), word(1), word(2), word(3)];
+        let continuation = [first, second, third];
+        ring.writer
+            .publish_continuation(sequence + 1, continuation, last as u32);
+        let words = span_words(self.site, self.lane, self.start, end);
+        ring.publish(sequence, words, payload.word);
         ring.writer.close(self.open_slot);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_with_rest_without_room(&mut self, end: u64, sequence: u64) {
+        // SAFETY: as in `end`.
+        let ring = unsafe { &*self.ring };
+        if ring.make_room(sequence, 2) {
+            self.publish_with_rest(ring, end, sequence);
+        } else {
+            close(ring, self.open_slot);
+        }
     }
 
     #[cold]
@@ -322,28 +361,74 @@ impl Lap {
     }
 
     /// Ends the phase and begins the next one at the same moment.
-    #[inline]
     pub fn next(&mut self, name: &'static str) {
         if self.span.ring.is_null() {
             return;
         }
-        let now = clock::ticks();
+        let Some(now) = clock::counter_ticks() else {
+            return self.next_by_system_clock(name);
+        };
         // SAFETY: rings live for ever.
+        let ring = unsafe { &*self.span.ring };
+        let words = self.phase_words(now);
+        let phase = name_table::known_phase(self.site, name, ring.writer.generation());
+        // What is rare leaves by its last call, as in `Span::end`.
+        let (true, Some(phase)) = (ring.is_ours() && words.duration <= DURATION_MAX, phase) else {
+            return self.next_rare(name, now);
+        };
+        let sequence = ring.writer.reserve(1);
+        if !ring.writer.has_room(sequence, 1) {
+            return self.next_without_room(phase, now, sequence);
+        }
+        ring.publish(sequence, words, 0);
+        self.go_on(ring, phase, now);
+    }
+
+    /// The words of the phase that ends now.
+    #[inline(always)]
+    fn phase_words(&self, now: u64) -> Words {
+        let span = &self.span;
+        span_words(span.site, span.lane, span.start, now)
+    }
+
+    /// Shows the next phase in the place of the last one.
+    #[inline(always)]
+    fn go_on(&mut self, ring: &ThreadRing, phase: u32, now: u64) {
+        let span = &mut self.span;
+        (span.site, span.start) = (phase, now);
+        if span.open_slot != NO_SLOT {
+            let site_and_kind = Record::site_and_kind(phase, Kind::Span);
+            ring.writer.reopen(span.open_slot, site_and_kind, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_by_system_clock(&mut self, name: &'static str) {
+        self.next_rare(name, clock::ticks());
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_rare(&mut self, name: &'static str, now: u64) {
+        // SAFETY: as in `next`.
         let ring = unsafe { &*self.span.ring };
         if !ring.is_ours() {
             return;
         }
-        let span = &mut self.span;
-        let words = span_words(span.site, span.lane, span.start, now);
-        ring.record(words, Payload::empty(), &[]);
-        span.site = self.site.phase_id(name, ring.process);
-        span.start = now;
-        if span.open_slot != NO_SLOT {
-            ring.writer.reopen(
-                span.open_slot,
-                Record::site_and_kind(span.site, Kind::Span),
-                now,
-            );
+        ring.record(self.phase_words(now), Payload::empty(), &[]);
+        let phase = name_table::find_phase(self.site, name, ring.process);
+        self.go_on(ring, phase, now);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_without_room(&mut self, phase: u32, now: u64, sequence: u64) {
+        // SAFETY: as in `next`.
+        let ring = unsafe { &*self.span.ring };
+        if ring.make_room(sequence, 1) {
+            ring.publish(sequence, self.phase_words(now), 0);
         }
+        self.go_on(ring, phase, now);
     }
 }
