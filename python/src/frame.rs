@@ -76,21 +76,50 @@ impl Frame {
         self.ring.is_some()
     }
 
-    /// Begins here; not while it is open. Whether the level is on was asked before.
+    /// Begins a span without arguments, where that takes nothing but its record; false when there is more to do.
     #[inline(always)]
+    pub(crate) fn begin_plain(&mut self, place: Place) -> bool {
+        let Some(ring) = thread::last_ring() else {
+            return false;
+        };
+        if self.is_open() {
+            return false;
+        }
+        self.lane = lane::current(ring);
+        self.site = place.id(ring);
+        self.ring = Some(ring);
+        (self.slot, self.start) = ring.open((Kind::Span, self.site, self.lane), 0, &[]);
+        true
+    }
+
+    /// Ends a span without arguments, where that takes nothing but its record; false when there is more to do.
+    #[inline(always)]
+    pub(crate) fn end_plain(&mut self, end: u64) -> bool {
+        let (Some(began_on), Some(ring)) = (self.ring, thread::last_ring()) else {
+            return false;
+        };
+        if !ring.is(began_on) || self.payload.len() != 0 {
+            return false;
+        }
+        self.ring = None;
+        ring.record(self.event(Form::SPAN, end), 0, &[]);
+        ring.close(self.slot);
+        true
+    }
+
+    /// Begins here; not while it is open. Whether the level is on was asked before.
     pub(crate) fn begin(&mut self, place: Place, form: Form) {
         let Some(ring) = thread::ring() else {
             return;
         };
         self.lane = lane::current(ring);
         self.site = place.id(ring);
+        self.ring = Some(ring);
         let (word, rest) = form.words(&self.payload);
         (self.slot, self.start) = ring.open((form.kind, self.site, self.lane), word, rest);
-        self.ring = Some(ring);
     }
 
     /// Records the span that is open here; `end` was read before anything else was done.
-    #[inline(always)]
     pub(crate) fn end(&mut self, form: Form, end: u64) {
         let Some(began_on) = self.ring.take() else {
             return;
@@ -102,9 +131,8 @@ impl Frame {
         if !began_on.is_ours() {
             return c_abi::count(DropCause::InheritedGuard);
         }
-        let event = self.event(form, end);
         let (word, rest) = form.words(&self.payload);
-        ring.record(event, word, rest);
+        ring.record(self.event(form, end), word, rest);
         began_on.close(self.slot);
     }
 
@@ -120,8 +148,10 @@ impl Frame {
             return;
         };
         here.record(event, word, rest);
+        self.payload.truncate(0);
         self.site = place.id(here);
         self.start = now;
+        ring.extend_open(self.slot, 0, &[]);
         ring.reopen(self.slot, self.site, now);
     }
 

@@ -3,7 +3,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use pyo3_ffi::*;
 
@@ -164,6 +164,9 @@ words! {
 static TEXT_BYTES: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static CONTEXT_VALUE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
+/// True where `None` has a count of references: before 3.12.
+static COUNTS_NONE: AtomicBool = AtomicBool::new(false);
+
 type TextBytes = unsafe extern "C" fn(*mut PyObject, *mut Py_ssize_t) -> *const c_char;
 type ContextValue = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> c_int;
 
@@ -183,7 +186,20 @@ pub(crate) fn prepare() -> bool {
     };
     TEXT_BYTES.store(look_up(c"PyUnicode_AsUTF8AndSize"), Ordering::Relaxed);
     CONTEXT_VALUE.store(look_up(c"PyContextVar_Get"), Ordering::Relaxed);
+    COUNTS_NONE.store(
+        minor_version().is_some_and(|minor| minor < 12),
+        Ordering::Relaxed,
+    );
     true
+}
+
+/// The minor version of the interpreter, a Python 3.
+fn minor_version() -> Option<u32> {
+    // SAFETY: a text that lives for ever.
+    let version = unsafe { CStr::from_ptr(Py_GetVersion()) }.to_str().ok()?;
+    let minor = version.strip_prefix("3.")?;
+    let digits = minor.find(|c: char| !c.is_ascii_digit())?;
+    minor[..digits].parse().ok()
 }
 
 /// True for `str` and what is derived from it.
@@ -253,8 +269,26 @@ pub(crate) fn context_value(variable: *mut PyObject) -> *mut PyObject {
 /// `None`, as a new reference.
 #[inline(always)]
 pub(crate) fn none() -> *mut PyObject {
-    // SAFETY: the object lives for ever.
-    unsafe { new_reference(Py_None()) }
+    // SAFETY: the object lives for ever. Since 3.12 nobody counts its references; before, it is one as any other.
+    unsafe {
+        let none = Py_None();
+        if COUNTS_NONE.load(Ordering::Relaxed) {
+            (*none).ob_refcnt += 1;
+        }
+        none
+    }
+}
+
+/// One more reference to an object of a type of this module, counted in place.
+///
+/// # Safety
+///
+/// `object` is alive, and of a type whose objects are never made immortal.
+#[inline(always)]
+pub(crate) unsafe fn own_reference(object: *mut PyObject) -> *mut PyObject {
+    // SAFETY: passed on to the caller; the GIL is held.
+    unsafe { (*object).ob_refcnt += 1 };
+    object
 }
 
 /// One more reference to a live object.

@@ -1,6 +1,7 @@
 //! Which lane a record stands on: that of the track entered in this context, else that of the running asyncio task,
 //! else the thread's.
 
+use core::ffi::c_long;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use std::collections::HashMap;
@@ -90,6 +91,8 @@ struct Loops {
     current_tasks: *mut PyObject,
     /// `_get_running_loop`.
     running_loop: *mut PyObject,
+    /// A dict's size stands behind its head, as it does in every CPython so far; checked when the module is loaded.
+    has_size_in_place: bool,
 }
 
 impl Loops {
@@ -99,6 +102,24 @@ impl Loops {
             module_count: 0,
             current_tasks: ptr::null_mut(),
             running_loop: ptr::null_mut(),
+            has_size_in_place: false,
+        }
+    }
+
+    /// Number of items of a dict.
+    ///
+    /// # Safety
+    ///
+    /// `dict` is a dict that is alive.
+    #[inline(always)]
+    unsafe fn size_of(&self, dict: *mut PyObject) -> Py_ssize_t {
+        // SAFETY: passed on to the caller; that the size stands there was checked.
+        unsafe {
+            if self.has_size_in_place {
+                size_in_place(dict)
+            } else {
+                PyDict_Size(dict)
+            }
         }
     }
 
@@ -108,10 +129,40 @@ impl Loops {
         // SAFETY: null, or dicts that are held for ever.
         unsafe {
             if !self.current_tasks.is_null() {
-                return PyDict_Size(self.current_tasks) > 0;
+                return self.size_of(self.current_tasks) > 0;
             }
-            PyDict_Size(self.modules) != self.module_count
+            self.size_of(self.modules) != self.module_count
         }
+    }
+}
+
+/// The word behind the head of an object.
+///
+/// # Safety
+///
+/// `object` is alive, and larger than its head.
+#[inline(always)]
+unsafe fn size_in_place(object: *mut PyObject) -> Py_ssize_t {
+    // SAFETY: passed on to the caller.
+    unsafe { object.add(1).cast::<Py_ssize_t>().read() }
+}
+
+/// True when dicts of several sizes have them where they are looked for.
+unsafe fn has_size_in_place() -> bool {
+    const SIZES: c_long = 9;
+    // SAFETY: a new dict, given back; without memory the answer is no.
+    unsafe {
+        let dict = PyDict_New();
+        let is_so = !dict.is_null()
+            && (0..SIZES).all(|number| {
+                let key = PyLong_FromLong(number);
+                let is_set = !key.is_null() && PyDict_SetItem(dict, key, key) == 0;
+                Py_XDECREF(key);
+                is_set && size_in_place(dict) == PyDict_Size(dict)
+            });
+        Py_XDECREF(dict);
+        PyErr_Clear();
+        is_so
     }
 }
 
@@ -125,6 +176,7 @@ pub(crate) fn prepare() -> bool {
         }
         Py_IncRef(modules);
         LOOPS.get().modules = modules;
+        LOOPS.get().has_size_in_place = has_size_in_place();
     }
     true
 }

@@ -14,7 +14,7 @@ use ringscope::{c_abi, dynamic};
 use crate::arguments::Call;
 use crate::frame::{Form, Frame};
 use crate::guarded::Guarded;
-use crate::interpreter::{Method, RaisedAside, new_reference, none, type_error};
+use crate::interpreter::{Method, RaisedAside, new_reference, none, own_reference, type_error};
 use crate::payload::Payload;
 use crate::place::Place;
 use crate::{argument, place};
@@ -28,22 +28,24 @@ pub(crate) struct Span {
     base: PyObject,
     place: Place,
     form: Form,
-    /// A dict that is read at the end, and shown while the span is open; or null.
+    /// Every entry is a span without arguments, but for those that are set on it.
+    is_plain: bool,
+    /// A dict that is read at the end, and shown while the span is open; or null. Of a kept object: the next one.
     late_args: *mut PyObject,
     /// Bytes of the first frame's payload that every entry begins with.
     own_len: usize,
     first: Frame,
-    /// Entries that began while the first one was open, the newest last.
-    #[expect(
-        clippy::vec_box,
-        reason = "frames hold their bytes, and would be moved"
-    )]
-    others: Vec<Box<Frame>>,
+    /// Entries that began while the first one was open, the newest last; `None` for none.
+    others: Option<Box<Others>>,
 }
+
+/// Boxed, as frames hold their bytes, and would be moved.
+type Others = Vec<Box<Frame>>;
 
 static TYPE: AtomicPtr<PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 static LAP_TYPE: AtomicPtr<PyTypeObject> = AtomicPtr::new(ptr::null_mut());
-static FREE: Guarded<Vec<*mut Span>> = Guarded::new(Vec::new());
+/// Dead objects, each of which holds on to its type, and their number.
+static FREE: Guarded<(*mut Span, usize)> = Guarded::new((ptr::null_mut(), 0));
 /// Python's part of `span(...)` as a decorator: called with the object and what is decorated.
 static DECORATE: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -53,22 +55,46 @@ pub(crate) fn new(class: *mut PyTypeObject) -> *mut Span {
     // SAFETY: the GIL is held. Memory from the list is as large as new memory, and nobody else has it; every field
     // that is read is written first.
     unsafe {
-        let memory = match FREE.get().pop() {
-            Some(memory) => memory,
-            None => {
-                let memory = PyObject_Malloc(size_of::<Span>()).cast::<Span>();
-                if memory.is_null() {
-                    return PyErr_NoMemory().cast();
-                }
-                memory
-            }
-        };
-        let span = PyObject_Init(memory.cast(), class).cast::<Span>();
+        let (kept, count) = FREE.get();
+        let span = *kept;
+        if span.is_null() || (*span).base.ob_type != class {
+            return allocate(class);
+        }
+        *kept = (*span).late_args.cast();
+        *count -= 1;
+        (*span).base.ob_refcnt = 1;
+        clear(span);
+        span
+    }
+}
+
+/// # Safety
+///
+/// `span` has no fields that hold anything.
+#[inline(always)]
+unsafe fn clear(span: *mut Span) {
+    // SAFETY: passed on to the caller.
+    unsafe {
         (&raw mut (*span).form).write(Form::SPAN);
         (&raw mut (*span).late_args).write(ptr::null_mut());
         (&raw mut (*span).own_len).write(0);
         Frame::begin_at(&raw mut (*span).first);
-        (&raw mut (*span).others).write(Vec::new());
+        (&raw mut (*span).others).write(None);
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn allocate(class: *mut PyTypeObject) -> *mut Span {
+    // SAFETY: new memory, of the type's size.
+    unsafe {
+        let memory = PyObject_Malloc(size_of::<Span>());
+        if memory.is_null() {
+            return PyErr_NoMemory().cast();
+        }
+        let span = PyObject_Init(memory.cast(), class).cast::<Span>();
+        (&raw mut (*span).place).write(Place::NOWHERE);
+        clear(span);
         span
     }
 }
@@ -85,11 +111,13 @@ impl Span {
     pub(crate) fn set_place(&mut self, place: Place) {
         self.place = place;
         self.own_len = self.first.payload.len();
+        self.is_plain = self.own_len == 0;
     }
 
-    /// Sets what kind of record it becomes.
+    /// Sets what kind of record it becomes; to be done after the place.
     pub(crate) fn set_form(&mut self, form: Form) {
         self.form = form;
+        self.is_plain = false;
     }
 
     /// Arguments of every entry.
@@ -103,11 +131,24 @@ impl Span {
     pub(crate) fn set_late_args(&mut self, args: *mut PyObject) {
         // SAFETY: a live object; the reference is given back by `clear`.
         self.late_args = unsafe { new_reference(args) };
+        self.is_plain = false;
     }
 
     /// Begins an entry.
     #[inline(always)]
     pub(crate) fn begin(&mut self) {
+        let is_simple = self.is_plain && self.first.payload.len() == 0;
+        if is_simple
+            && dynamic::is_enabled(self.place.level_bit)
+            && self.first.begin_plain(self.place)
+        {
+            return;
+        }
+        self.begin_in_full();
+    }
+
+    #[inline(never)]
+    fn begin_in_full(&mut self) {
         if self.first.is_open() {
             return self.begin_another();
         }
@@ -131,7 +172,7 @@ impl Span {
         if dynamic::is_enabled(self.place.level_bit) {
             frame.begin(self.place, self.form);
         }
-        self.others.push(frame);
+        self.others.get_or_insert_default().push(frame);
     }
 
     /// Ends an entry: the newest one of this thread and lane, else the newest.
@@ -139,7 +180,15 @@ impl Span {
     pub(crate) fn end(&mut self) {
         // The clock first, so that the span does not contain its own recording.
         let end = c_abi::ticks();
-        if !self.others.is_empty() {
+        if self.is_plain && self.others.is_none() && self.first.end_plain(end) {
+            return;
+        }
+        self.end_in_full(end);
+    }
+
+    #[inline(never)]
+    fn end_in_full(&mut self, end: u64) {
+        if self.others.is_some() {
             return self.end_another(end);
         }
         if self.first.is_open() {
@@ -153,31 +202,42 @@ impl Span {
     #[cold]
     #[inline(never)]
     fn end_another(&mut self, end: u64) {
-        let mut frame = match self.newest_here() {
-            Some(Which::Other(index)) => self.others.remove(index),
-            Some(Which::First) => return self.first.end(self.form, end),
-            None => match self.others.pop() {
-                Some(frame) => frame,
-                None => return,
-            },
+        let here = self.newest_here();
+        let Some(others) = &mut self.others else {
+            return;
         };
-        frame.end(self.form, end);
+        let frame = match here {
+            Some(Which::First) => return self.first.end(self.form, end),
+            Some(Which::Other(index)) => Some(others.remove(index)),
+            None => others.pop(),
+        };
+        if others.is_empty() {
+            self.others = None;
+        }
+        if let Some(mut frame) = frame {
+            frame.end(self.form, end);
+        }
     }
 
     fn newest_here(&self) -> Option<Which> {
-        let other = self.others.iter().rposition(|frame| frame.began_here());
+        let others = self.others.as_deref().map_or(&[][..], |others| others);
+        let other = others.iter().rposition(|frame| frame.began_here());
         let first = || self.first.began_here().then_some(Which::First);
         other.map(Which::Other).or_else(first)
     }
 
     /// The entry that arguments are set on.
     fn entered(&mut self) -> Option<&mut Frame> {
-        if self.others.is_empty() {
+        if self.others.is_none() {
             return Some(&mut self.first).filter(|frame| frame.is_open());
         }
         match self.newest_here()? {
             Which::First => Some(&mut self.first),
-            Which::Other(index) => self.others.get_mut(index).map(|frame| &mut **frame),
+            Which::Other(index) => self
+                .others
+                .as_mut()?
+                .get_mut(index)
+                .map(|frame| &mut **frame),
         }
     }
 
@@ -228,28 +288,30 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
     // would; the exception that is being raised stays as it is.
     unsafe {
         let span = of(object);
-        if span.first.is_open() || !span.others.is_empty() {
+        if span.first.is_open() || span.others.is_some() {
             end_all(span);
         }
         if !span.late_args.is_null() {
             Py_DecRef(span.late_args);
         }
-        let class = Py_TYPE(object);
-        ptr::drop_in_place(&raw mut span.others);
         ptr::drop_in_place(&raw mut span.first);
-        if FREE.get().len() < KEPT {
-            FREE.get().push(span);
+        let (kept, count) = FREE.get();
+        let class = span.base.ob_type;
+        if *count < KEPT && class == TYPE.load(Ordering::Relaxed) {
+            span.late_args = kept.cast();
+            *kept = span;
+            *count += 1;
         } else {
             PyObject_Free(object.cast());
+            Py_DecRef(class.cast());
         }
-        Py_DecRef(class.cast());
     }
 }
 
 #[cold]
 fn end_all(span: &mut Span) {
     let _aside = RaisedAside::begin();
-    while let Some(mut frame) = span.others.pop() {
+    for mut frame in span.others.take().into_iter().flat_map(|others| *others) {
         frame.end(span.form, c_abi::ticks());
     }
     span.end();
@@ -374,7 +436,7 @@ unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     // SAFETY: called by the interpreter on a span.
     unsafe {
         of(object).begin();
-        new_reference(object)
+        own_reference(object)
     }
 }
 
@@ -433,7 +495,8 @@ unsafe extern "C" fn copy(object: *mut PyObject, _: *mut PyObject) -> *mut PyObj
         let own = original.first.payload.bytes().get(..original.own_len);
         (*copy).payload().copy_bytes(own.unwrap_or_default());
         (*copy).set_place(original.place);
-        (*copy).set_form(original.form);
+        (*copy).form = original.form;
+        (*copy).is_plain = original.is_plain;
         copy.cast()
     }
 }
