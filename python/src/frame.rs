@@ -1,8 +1,12 @@
 //! One entry of a span, from its beginning to its end.
 
+use core::sync::atomic::Ordering;
+
 use ringscope::c_abi::{self, Ring};
-use ringscope::dynamic::{Event, NO_SLOT};
-use ringscope_ringbuf::layout::{DropCause, Kind};
+use ringscope::dynamic::{self, Event, NO_SLOT};
+use ringscope_ringbuf::clock::counter;
+use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
+use ringscope_ringbuf::ring::OpenSpan;
 
 use crate::payload::Payload;
 use crate::place::Place;
@@ -76,34 +80,61 @@ impl Frame {
         self.ring.is_some()
     }
 
-    /// Begins a span without arguments, where that takes nothing but its record; false when there is more to do.
+    /// Begins a span without arguments where that takes nothing but its record; false when there is more to do. Calls
+    /// nothing, so that its caller has no registers to save.
     #[inline(always)]
     pub(crate) fn begin_plain(&mut self, place: Place) -> bool {
         let Some(ring) = thread::last_ring() else {
             return false;
         };
-        if self.is_open() {
+        // Whoever has a ring knows its level.
+        let level = c_abi::level_word().load(Ordering::Relaxed);
+        if level & place.level_bit == 0 || self.is_open() || !lane::is_the_threads() {
             return false;
         }
-        self.lane = lane::current(ring);
-        self.site = place.id(ring);
-        self.ring = Some(ring);
-        (self.slot, self.start) = ring.open((Kind::Span, self.site, self.lane), 0, &[]);
+        let writer = ring.writer();
+        let Some(site) = place.id_in(writer.generation()) else {
+            return false;
+        };
+        let Some(slot) = writer.take_open_slot_at(site) else {
+            return false;
+        };
+        let shown = OpenSpan {
+            site_and_kind: Record::site_and_kind(site, Kind::Span),
+            w2: 0,
+            lane: 0,
+            payload_len: 0,
+        };
+        (self.site, self.slot, self.lane, self.ring) = (site, slot, 0, Some(ring));
+        self.start = writer.open(slot, shown, counter);
         true
     }
 
-    /// Ends a span without arguments, where that takes nothing but its record; false when there is more to do.
+    /// Ends a span without arguments where that takes nothing but its record; false when there is more to do. `end` is
+    /// the processor's counter.
     #[inline(always)]
     pub(crate) fn end_plain(&mut self, end: u64) -> bool {
         let (Some(began_on), Some(ring)) = (self.ring, thread::last_ring()) else {
             return false;
         };
-        if !ring.is(began_on) || self.payload.len() != 0 {
+        let event = self.event(Form::SPAN, end);
+        let is_plain = ring.is(began_on)
+            && self.payload.len() == 0
+            && self.slot != NO_SLOT
+            && event.duration <= DURATION_MAX;
+        if !is_plain {
             return false;
         }
+        let writer = ring.writer();
+        let (words, site_and_kind) = dynamic::plain_words(event);
         self.ring = None;
-        ring.record(self.event(Form::SPAN, end), 0, &[]);
-        ring.close(self.slot);
+        let sequence = writer.reserve(1);
+        if writer.has_room(sequence, 1) {
+            writer.publish(sequence, words, site_and_kind);
+        } else {
+            ring.publish_without_room(sequence, words, site_and_kind);
+        }
+        writer.close(self.slot);
         true
     }
 

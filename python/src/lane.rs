@@ -31,6 +31,23 @@ static TASKS: Guarded<Option<Tasks>> = Guarded::new(None);
 /// The lane of a record that is made now.
 #[inline(always)]
 pub(crate) fn current(ring: Ring) -> u16 {
+    if is_the_threads() {
+        return 0;
+    }
+    of_track_or_task(ring)
+}
+
+/// True when records stand on their thread's lane, as far as one comparison can tell: no track was ever entered, and no
+/// task runs on any thread.
+#[inline(always)]
+pub(crate) fn is_the_threads() -> bool {
+    let watch = WATCH.get();
+    // SAFETY: the word of a dict that is held, or of a static.
+    unsafe { *watch.size == watch.size_without_tasks }
+}
+
+#[inline(never)]
+fn of_track_or_task(ring: Ring) -> u16 {
     if !TRACK.load(Ordering::Relaxed).is_null()
         && let Some(lane) = of_track(ring)
     {
@@ -42,6 +59,42 @@ pub(crate) fn current(ring: Ring) -> u16 {
     0
 }
 
+/// What tells that asyncio may run a task: the size of `sys.modules` before asyncio is imported, that of the dict of
+/// running tasks afterwards.
+struct Watch {
+    size: *const Py_ssize_t,
+    size_without_tasks: Py_ssize_t,
+}
+
+static WATCH: Guarded<Watch> = Guarded::new(Watch::ALWAYS);
+
+impl Watch {
+    /// No comparison tells.
+    const ALWAYS: Watch = Watch {
+        size: &raw const NO_SIZE,
+        size_without_tasks: 0,
+    };
+
+    /// What is to be watched from now on.
+    fn of(loops: &Loops) -> Watch {
+        let (dict, size_without_tasks) = if loops.current_tasks.is_null() {
+            (loops.modules, loops.module_count)
+        } else {
+            (loops.current_tasks, 0)
+        };
+        if !loops.has_size_in_place || !TRACK.load(Ordering::Relaxed).is_null() {
+            return Watch::ALWAYS;
+        }
+        Watch {
+            // The word behind the head of the object.
+            size: dict.wrapping_add(1).cast(),
+            size_without_tasks,
+        }
+    }
+}
+
+static NO_SIZE: Py_ssize_t = -1;
+
 /// A number for the track of this name; `None` past the cap.
 pub(crate) fn track(variable: *mut PyObject, name: &[u8]) -> Option<usize> {
     let handle = dynamic::track(name)?;
@@ -52,6 +105,7 @@ pub(crate) fn track(variable: *mut PyObject, name: &[u8]) -> Option<usize> {
         tracks.len() - 1
     });
     TRACK.store(variable, Ordering::Relaxed);
+    *WATCH.get() = Watch::ALWAYS;
     Some(number)
 }
 
@@ -106,32 +160,14 @@ impl Loops {
         }
     }
 
-    /// Number of items of a dict.
-    ///
-    /// # Safety
-    ///
-    /// `dict` is a dict that is alive.
-    #[inline(always)]
-    unsafe fn size_of(&self, dict: *mut PyObject) -> Py_ssize_t {
-        // SAFETY: passed on to the caller; that the size stands there was checked.
-        unsafe {
-            if self.has_size_in_place {
-                size_in_place(dict)
-            } else {
-                PyDict_Size(dict)
-            }
-        }
-    }
-
     /// False when no task runs on any thread.
-    #[inline(always)]
     fn may_run_a_task(&mut self) -> bool {
         // SAFETY: null, or dicts that are held for ever.
         unsafe {
             if !self.current_tasks.is_null() {
-                return self.size_of(self.current_tasks) > 0;
+                return PyDict_Size(self.current_tasks) > 0;
             }
-            self.size_of(self.modules) != self.module_count
+            PyDict_Size(self.modules) != self.module_count
         }
     }
 }
@@ -190,6 +226,7 @@ fn look_for_asyncio() {
     // SAFETY: the module is borrowed from a dict that is held; attributes are new references that are kept.
     unsafe {
         LOOPS.get().module_count = PyDict_Size(modules);
+        *WATCH.get() = Watch::of(LOOPS.get());
         let module = PyDict_GetItemString(modules, c"asyncio.tasks".as_ptr());
         let events = PyDict_GetItemString(modules, c"asyncio.events".as_ptr());
         if module.is_null() || events.is_null() {
@@ -204,6 +241,7 @@ fn look_for_asyncio() {
         }
         LOOPS.get().running_loop = running_loop;
         LOOPS.get().current_tasks = current_tasks;
+        *WATCH.get() = Watch::of(LOOPS.get());
     }
 }
 

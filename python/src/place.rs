@@ -36,6 +36,12 @@ impl Place {
         level_bit: 0,
     };
 
+    /// Id of the place, when the file of the process of this generation holds it.
+    #[inline(always)]
+    pub(crate) fn id_in(self, generation: u64) -> Option<u32> {
+        self.name?.number_in(generation)
+    }
+
     /// Id of the place, which the process's file holds when this returns.
     #[inline(always)]
     pub(crate) fn id(self, ring: Ring) -> u32 {

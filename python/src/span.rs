@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3_ffi::*;
 use ringscope::{c_abi, dynamic};
+use ringscope_ringbuf::clock::counter;
 
 use crate::arguments::Call;
 use crate::frame::{Form, Frame};
@@ -137,14 +138,10 @@ impl Span {
     /// Begins an entry.
     #[inline(always)]
     pub(crate) fn begin(&mut self) {
-        let is_simple = self.is_plain && self.first.payload.len() == 0;
-        if is_simple
-            && dynamic::is_enabled(self.place.level_bit)
-            && self.first.begin_plain(self.place)
-        {
-            return;
+        let is_plain = self.is_plain && self.first.payload.len() == 0;
+        if !is_plain || !self.first.begin_plain(self.place) {
+            self.begin_in_full();
         }
-        self.begin_in_full();
     }
 
     #[inline(never)]
@@ -179,15 +176,19 @@ impl Span {
     #[inline(always)]
     pub(crate) fn end(&mut self) {
         // The clock first, so that the span does not contain its own recording.
-        let end = c_abi::ticks();
-        if self.is_plain && self.others.is_none() && self.first.end_plain(end) {
-            return;
+        let end = counter();
+        if !self.is_plain || self.others.is_some() || !self.first.end_plain(end) {
+            self.end_in_full(end);
         }
-        self.end_in_full(end);
     }
 
     #[inline(never)]
     fn end_in_full(&mut self, end: u64) {
+        let end = if c_abi::reads_counter() {
+            end
+        } else {
+            c_abi::ticks()
+        };
         if self.others.is_some() {
             return self.end_another(end);
         }

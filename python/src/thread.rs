@@ -23,7 +23,8 @@ thread_local! {
 /// `threading._active`: thread objects by identity.
 static THREADS: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 
-/// The pointer of the thread that recorded last, 0 once its end has begun, and its ring.
+/// The pointer of the thread that recorded last, 0 once its end has begun, and its ring. Only where the process's clock
+/// is the processor's counter.
 static LAST_THREAD: AtomicUsize = AtomicUsize::new(0);
 static LAST_RING: Guarded<Option<Ring>> = Guarded::new(None);
 
@@ -33,7 +34,7 @@ pub(crate) fn ring() -> Option<Ring> {
     last_ring().or_else(ring_of_another)
 }
 
-/// The calling thread's ring, where it was the last one to record.
+/// The calling thread's ring, where it was the last one to record: found without a call.
 #[inline(always)]
 pub(crate) fn last_ring() -> Option<Ring> {
     if LAST_THREAD.load(Ordering::Relaxed) != number() {
@@ -49,8 +50,10 @@ fn ring_of_another() -> Option<Ring> {
         Some(ring) if ring.is_ours() => ring,
         _ => new_ring()?,
     };
-    *LAST_RING.get() = Some(ring);
-    LAST_THREAD.store(number(), Ordering::Relaxed);
+    if c_abi::reads_counter() {
+        *LAST_RING.get() = Some(ring);
+        LAST_THREAD.store(number(), Ordering::Relaxed);
+    }
     Some(ring)
 }
 

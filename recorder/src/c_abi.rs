@@ -17,6 +17,7 @@ use crate::value::signature;
 use crate::{arena, clock, level, process};
 
 /// The level word: a place is recorded when its level bit is set.
+#[inline(always)]
 pub fn level_word() -> &'static AtomicU64 {
     level::level_word()
 }
@@ -111,6 +112,7 @@ impl Ring {
     }
 
     /// The writer.
+    #[inline(always)]
     pub fn writer(self) -> &'static Writer {
         &self.0.writer
     }

@@ -4,6 +4,7 @@
 use ringscope_ringbuf::block::{Block, LaneKind};
 use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
 use ringscope_ringbuf::payload::{ArgType, payload_word};
+use ringscope_ringbuf::reader::pack_duration;
 use ringscope_ringbuf::ring::OpenSpan;
 
 use crate::c_abi::Ring;
@@ -67,6 +68,12 @@ impl Handle {
     pub fn number(self) -> u32 {
         self.0.number()
     }
+
+    /// The number, when the file of the process of this generation holds the name.
+    #[inline(always)]
+    pub fn number_in(self, generation: u64) -> Option<u32> {
+        self.0.number_in(generation)
+    }
 }
 
 /// Writes a name to the file of this process, where it has one and the name isn't there.
@@ -82,6 +89,14 @@ fn found(what: Use, text: &[u8], cap: DropCause) -> Option<Handle> {
         process::count(cap);
     }
     name.map(Handle)
+}
+
+/// The words of a record whose payload is empty.
+#[inline(always)]
+pub fn plain_words(event: Event) -> ([u64; 3], u64) {
+    let duration = pack_duration(event.duration, event.lane);
+    let site_and_kind = Record::site_and_kind(event.site, event.kind);
+    ([event.start, duration, 0], site_and_kind)
 }
 
 /// What a record says beside its payload.
@@ -166,6 +181,15 @@ impl Ring {
         let next = |index: usize| payload_word(rest, index);
         self.0
             .put(Words { duration, ..words }, word, rest.len(), next);
+    }
+
+    /// Writes a plain record whose slot is reserved and was not free.
+    #[cold]
+    #[inline(never)]
+    pub fn publish_without_room(self, sequence: u64, words: [u64; 3], site_and_kind: u64) {
+        if self.0.make_room(sequence, 1) {
+            self.0.writer.publish(sequence, words, site_and_kind);
+        }
     }
 
     /// Records a counter's value.

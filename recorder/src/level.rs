@@ -70,6 +70,7 @@ pub(crate) fn generation() -> u64 {
 
 /// The level word itself, for code that reads it inline.
 #[cfg(feature = "c-abi")]
+#[inline(always)]
 pub(crate) fn level_word() -> &'static AtomicU64 {
     &LEVEL.word
 }

@@ -210,6 +210,13 @@ impl Name {
         self.id
     }
 
+    /// The id, when the file of the process of this generation holds the name.
+    #[cfg(feature = "dynamic")]
+    #[inline(always)]
+    pub(crate) fn number_in(&self, generation: u64) -> Option<u32> {
+        (self.published.load(Ordering::Acquire) == generation).then_some(self.id)
+    }
+
     /// Id of the name in `process`, whose file holds it when this returns.
     #[inline]
     pub(crate) fn id_in(&self, process: &Process) -> u32 {

@@ -280,6 +280,18 @@ impl Writer {
         Some(index)
     }
 
+    /// As [`Writer::take_open_slot`], at `hint` or nowhere: without a call that its caller would have to prepare for.
+    #[inline(always)]
+    pub fn take_open_slot_at(&self, hint: u32) -> Option<u32> {
+        let index = (u64::from(hint) & self.open_slot_mask) as u32;
+        if !self.claim(index) {
+            return None;
+        }
+        // Pairs as in `take_open_slot`.
+        fence(Ordering::Release);
+        Some(index)
+    }
+
     /// Makes a free open slot the caller's, by one instruction that no handler can split; false when it is taken.
     #[inline(always)]
     fn claim(&self, index: u32) -> bool {
