@@ -45,7 +45,8 @@ pub(crate) struct Frame {
     start: u64,
     site: u32,
     slot: u32,
-    lane: u16,
+    /// As wide as it is read: a load that is wider than the store before it waits for that one.
+    lane: u32,
     pub(crate) payload: Payload,
 }
 
@@ -143,11 +144,11 @@ impl Frame {
         let Some(ring) = thread::ring() else {
             return;
         };
-        self.lane = lane::current(ring);
+        self.lane = lane::current(ring).into();
         self.site = place.id(ring);
         self.ring = Some(ring);
         let (word, rest) = form.words(&self.payload);
-        (self.slot, self.start) = ring.open((form.kind, self.site, self.lane), word, rest);
+        (self.slot, self.start) = ring.open((form.kind, self.site, self.lane as u16), word, rest);
     }
 
     /// Records the span that is open here; `end` was read before anything else was done.
@@ -197,7 +198,9 @@ impl Frame {
     /// True when the span began on this thread, and on the lane that records stand on now.
     pub(crate) fn began_here(&self) -> bool {
         self.ring.is_some_and(|began_on| {
-            thread::ring().is_some_and(|ring| ring.is(began_on) && lane::current(ring) == self.lane)
+            thread::ring().is_some_and(|ring| {
+                ring.is(began_on) && u32::from(lane::current(ring)) == self.lane
+            })
         })
     }
 
@@ -205,7 +208,7 @@ impl Frame {
         Event {
             kind: form.kind,
             site: self.site,
-            lane: self.lane,
+            lane: self.lane as u16,
             start: self.start,
             // Counters of two cores may differ by a few ticks: a span that moved between them is 0 long.
             duration: end.saturating_sub(self.start),
