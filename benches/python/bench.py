@@ -106,11 +106,11 @@ CORE_FLOORS = {
     "span('x', n=1)": "C: new object",
     "span('x', n=1, s='abcdef')": "C: new object",
 }
-CALL = "with profile_span('worker.step', cat='worker', level='kernel', args={'step': n, 'request': r}): pass"
+CALL = "with profile_span('worker.step', cat='worker', level='kernel', args={'step': step, 'request': request}): pass"
 
 
 def drop_in_cases(profile, old, state):
-    values = "n, r = 17, 'cmpl-42'"
+    values = "step, request = 17, 'cmpl-42'"
     new_call = loop(CALL, values, profile_span=profile.profile_span)
     old_call = loop(CALL, values, profile_span=old_recorder.profile_span)
     return {

@@ -10,9 +10,20 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 
+class Config:
+    def __init__(self, enabled):
+        self.enabled = enabled
+        self.levels = frozenset({"e2e", "kernel"})
+
+    def includes(self, level):
+        return level in self.levels or "verbose" in self.levels
+
+
 class OldRecorder:
     def __init__(self, directory, enabled=True):
-        self.enabled = enabled
+        self.config = Config(enabled)
+        self.enabled = self.active = enabled
+        self.process_name = "bench"
         self._lock = threading.Lock()
         self._named = set()
         self._pid = os.getpid()
@@ -21,6 +32,9 @@ class OldRecorder:
     def close(self):
         if self._file is not None:
             self._file.close()
+
+    def includes(self, level):
+        return self.enabled and self.active and self.config.includes(level)
 
     def lane(self):
         try:
@@ -32,7 +46,10 @@ class OldRecorder:
         return threading.get_ident(), threading.current_thread().name
 
     @contextmanager
-    def span(self, name, cat="e2e", level="e2e", args=None):
+    def span(self, name, *, cat="e2e", level="e2e", args=None):
+        if not self.includes(level):
+            yield
+            return
         lane, lane_name = self.lane()
         self._name(lane, lane_name)
         start = time.perf_counter_ns() // 1000
@@ -43,7 +60,9 @@ class OldRecorder:
             event = {"name": name, "cat": cat, "ph": "X", "ts": start, "dur": max(0, end - start)}
             self._write({**event, "pid": self._pid, "tid": lane, "args": args or {}})
 
-    def instant(self, name, cat="e2e", level="e2e", args=None):
+    def instant(self, name, *, cat="e2e", level="e2e", args=None):
+        if not self.includes(level):
+            return
         lane, lane_name = self.lane()
         self._name(lane, lane_name)
         event = {"name": name, "cat": cat, "ph": "i", "s": "t", "ts": time.perf_counter_ns() // 1000}
@@ -69,15 +88,18 @@ def install(recorder):
     _recorder, _recorder_pid = recorder, os.getpid()
 
 
-def get():
-    if _recorder is not None and _recorder_pid == os.getpid():
+def get(*, process_name=None):
+    pid = os.getpid()
+    if _recorder is not None and _recorder_pid == pid:
+        if process_name is not None and _recorder.process_name != process_name:
+            _recorder.process_name = process_name
         return _recorder
     raise RuntimeError("install a recorder first")
 
 
 def profile_span(name, *, cat="e2e", level="e2e", args=None):
     recorder = get()
-    if not (recorder.enabled and level in ("e2e", "kernel")):
+    if not recorder.includes(level):
         return nullcontext()
     return recorder.span(name, cat=cat, level=level, args=args)
 

@@ -15,7 +15,7 @@ use ringscope_ringbuf::layout::Kind;
 use crate::arguments::Call;
 use crate::interpreter::{
     ARGS, CAT, DURATION, E2E, LEVEL, Method, NAME, PROFILER, RaisedAside, TIME, new_reference,
-    none, type_error,
+    none, own_reference, type_error,
 };
 use crate::payload::Payload;
 use crate::place::{self, Place};
@@ -201,7 +201,7 @@ unsafe fn make_span(recorder: *mut PyObject, given: &Given) -> *mut PyObject {
     // SAFETY: passed on to the caller.
     unsafe {
         let Some(level_bit) = of(recorder).includes(given.level) else {
-            return new_reference(NO_SPAN.load(Ordering::Relaxed));
+            return own_reference(NO_SPAN.load(Ordering::Relaxed));
         };
         aim(recorder);
         let made = span::new(span::class());
@@ -424,6 +424,28 @@ unsafe extern "C" fn serve(_: *mut PyObject, args: *mut PyObject) -> *mut PyObje
     none()
 }
 
+unsafe extern "C" fn enter_nothing(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by the interpreter.
+    unsafe { own_reference(object) }
+}
+
+unsafe extern "C" fn exit_nothing(
+    _: *mut PyObject,
+    _: *const *mut PyObject,
+    _: Py_ssize_t,
+) -> *mut PyObject {
+    none()
+}
+
+unsafe extern "C" fn set_nothing(
+    _: *mut PyObject,
+    _: *const *mut PyObject,
+    _: Py_ssize_t,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    none()
+}
+
 unsafe extern "C" fn dealloc(object: *mut PyObject) {
     // SAFETY: called by the interpreter for the last reference; a type made from a specification is held by its
     // objects.
@@ -445,6 +467,13 @@ pub(crate) static FUNCTIONS: [Method; 6] = [
     Method::END,
 ];
 
+static NO_SPAN_METHODS: [Method; 4] = [
+    Method::plain(c"__enter__", enter_nothing, c""),
+    Method::positional(c"__exit__", exit_nothing, c""),
+    Method::fast(c"set", set_nothing, c""),
+    Method::END,
+];
+
 static METHODS: [Method; 8] = [
     Method::fast(c"span", span, c"span($self, name, *, cat='e2e', level='e2e', args=None)\n--\n\nA span; args is read when it ends."),
     Method::fast(c"instant", instant, c"instant($self, name, *, cat='e2e', level='e2e', args=None)\n--\n\nRecords a moment."),
@@ -455,6 +484,37 @@ static METHODS: [Method; 8] = [
     Method::plain(c"_set_parents", set_parents, c""),
     Method::END,
 ];
+
+/// Makes the one span that records nothing. False, with an exception set, when that fails.
+///
+/// # Safety
+///
+/// The GIL is held.
+unsafe fn make_no_span() -> bool {
+    let slot = |slot, pfunc| PyType_Slot { slot, pfunc };
+    let mut slots = [
+        slot(Py_tp_methods, NO_SPAN_METHODS[0].definition().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    let mut spec = PyType_Spec {
+        name: c"ringscope._ringscope.NoSpan".as_ptr(),
+        basicsize: size_of::<PyObject>() as c_int,
+        itemsize: 0,
+        flags: Py_TPFLAGS_DEFAULT as c_uint,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: passed on to the caller; the type lives as long as its one object, which is held for ever.
+    unsafe {
+        let class = PyType_FromSpec(&mut spec);
+        if class.is_null() {
+            return false;
+        }
+        let no_span = PyObject_CallObject(class, ptr::null_mut());
+        NO_SPAN.store(no_span, Ordering::Relaxed);
+        Py_DecRef(class);
+        !no_span.is_null()
+    }
+}
 
 /// Makes the type and the span that records nothing. False, with an exception set, when that fails.
 ///
@@ -476,19 +536,13 @@ pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
         flags: (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE) as c_uint,
         slots: slots.as_mut_ptr(),
     };
-    // SAFETY: passed on to the caller; type and span are held for ever.
+    // SAFETY: passed on to the caller; the type is held for ever.
     unsafe {
         let class = PyType_FromSpec(&mut spec);
-        if class.is_null() {
+        if class.is_null() || !make_no_span() {
             return false;
         }
         TYPE.store(class.cast(), Ordering::Relaxed);
-        let no_span = span::new(span::class());
-        if no_span.is_null() {
-            return false;
-        }
-        (*no_span).set_place(Place::NOWHERE);
-        NO_SPAN.store(no_span.cast(), Ordering::Relaxed);
         PyModule_AddObject(module, c"Recorder".as_ptr(), new_reference(class)) == 0
             && PyModule_AddFunctions(module, FUNCTIONS[0].definition()) == 0
     }

@@ -16,10 +16,19 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// The events of all files, in the order of their names.
 pub(crate) struct Fragments {
-    /// Lines that are events, each ended by a line break.
-    pub(crate) lines: Vec<Vec<u8>>,
+    /// The events, in pieces.
+    pub(crate) pieces: Vec<Piece>,
     /// Processes that said their names.
     pub(crate) named_pids: BTreeSet<u64>,
+}
+
+/// Events that follow each other.
+#[derive(Default)]
+pub(crate) struct Piece {
+    /// The lines, with a comma and a line break before each.
+    pub(crate) lines: Vec<u8>,
+    /// Number of lines.
+    pub(crate) events: u64,
 }
 
 /// What is looked at in an event.
@@ -33,8 +42,7 @@ struct Event<'a> {
 /// The events of a piece of a file.
 #[derive(Default)]
 struct Checked {
-    lines: Vec<u8>,
-    events: u64,
+    piece: Piece,
     named_pids: BTreeSet<u64>,
 }
 
@@ -43,7 +51,7 @@ impl Fragments {
     /// read.
     pub(crate) fn read(dirs: &[PathBuf]) -> Result<Fragments, Failure> {
         let mut all = Fragments {
-            lines: Vec::new(),
+            pieces: Vec::new(),
             named_pids: BTreeSet::new(),
         };
         for dir in dirs {
@@ -51,7 +59,7 @@ impl Fragments {
                 let bytes = fs::read(&file).unwrap_or_default();
                 for checked in check(&bytes) {
                     all.named_pids.extend(checked.named_pids);
-                    all.lines.push(checked.lines);
+                    all.pieces.push(checked.piece);
                 }
             }
         }
@@ -113,7 +121,7 @@ fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
 
 fn check_piece(bytes: &[u8]) -> Checked {
     let mut checked = Checked::default();
-    checked.lines.reserve(bytes.len());
+    checked.piece.lines.reserve(bytes.len() + bytes.len() / 64);
     for line in bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
         if line.first() != Some(&b'{') {
             continue;
@@ -139,9 +147,9 @@ impl Checked {
         {
             self.named_pids.insert(pid);
         }
-        self.lines.extend_from_slice(line);
-        self.lines.push(b'\n');
-        self.events += 1;
+        self.piece.lines.extend_from_slice(b",\n");
+        self.piece.lines.extend_from_slice(line);
+        self.piece.events += 1;
         true
     }
 }
@@ -182,7 +190,8 @@ mod tests {
 
     fn checked(bytes: &[u8]) -> (String, u64) {
         let checked = check_piece(bytes);
-        (String::from_utf8(checked.lines).unwrap(), checked.events)
+        let lines = String::from_utf8(checked.piece.lines).unwrap();
+        (lines, checked.piece.events)
     }
 
     #[test]
@@ -190,7 +199,7 @@ mod tests {
         let lines = b"{\"name\":\"a\"}\n{\"name\":\n[1]\n 7\n\n{\"name\":\"b\"}\r\n{\"name\":\"c";
         assert_eq!(
             checked(lines),
-            ("{\"name\":\"a\"}\n{\"name\":\"b\"}\n".to_owned(), 2)
+            (",\n{\"name\":\"a\"},\n{\"name\":\"b\"}".to_owned(), 2)
         );
     }
 
@@ -199,7 +208,7 @@ mod tests {
         let line = br#"{"name":"NaN \" NaN","args":{"a":NaN,"b":[-Infinity,Infinity]}}"#;
         let (line, events) = checked(line);
         assert_eq!(events, 1);
-        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&line[2..]).unwrap();
         assert_eq!(event["name"], "NaN \" NaN");
         assert_eq!(event["args"]["a"], "NaN");
         assert_eq!(event["args"]["b"][0], "-Infinity");
@@ -213,7 +222,10 @@ mod tests {
         assert!(pieces.len() > 1);
         assert!(pieces.iter().all(|piece| piece.ends_with(b"\n")));
         assert_eq!(pieces.concat(), file);
-        let events: u64 = check(&file).iter().map(|checked| checked.events).sum();
+        let events: u64 = check(&file)
+            .iter()
+            .map(|checked| checked.piece.events)
+            .sum();
         assert_eq!(events, 10_000);
     }
 }

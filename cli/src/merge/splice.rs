@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use memchr::memchr;
+
 use super::lines::Fragments;
 
 /// Where in the trace the next line is.
@@ -41,15 +43,22 @@ impl<'a, W: Write> Splice<'a, W> {
         Ok((self.out, self.events))
     }
 
-    /// Takes a line without its end.
+    /// True for an event that goes to the output as it is: with arguments, and not left out.
+    fn stays(&self, line: &[u8]) -> bool {
+        self.part == Part::Events
+            && line.starts_with(b"{")
+            && without_comma(line).ends_with(b"}}")
+            && !(line.starts_with(b"{\"name\":\"") && self.is_left_out(line))
+    }
+
+    /// Takes a line that does not stay as it is.
     fn take(&mut self, line: &[u8]) -> io::Result<()> {
         match self.part {
             Part::Head => {
-                self.out.write_all(line)?;
                 if line.ends_with(b"[") {
                     self.part = Part::Events;
                 }
-                Ok(())
+                self.out.write_all(line)
             }
             Part::Events if line.starts_with(b"]") => {
                 self.put_fragments()?;
@@ -57,7 +66,7 @@ impl<'a, W: Write> Splice<'a, W> {
                 self.out.write_all(b"\n")?;
                 self.put_line(line)
             }
-            Part::Events => self.take_event(line.strip_suffix(b",").unwrap_or(line)),
+            Part::Events => self.take_event(without_comma(line)),
             Part::Tail => self.put_line(line),
         }
     }
@@ -68,18 +77,23 @@ impl<'a, W: Write> Splice<'a, W> {
     }
 
     fn take_event(&mut self, event: &[u8]) -> io::Result<()> {
-        if event.starts_with(b"{\"name\":\"") && self.is_left_out(event) {
+        if self.is_left_out(event) {
             return Ok(());
         }
-        self.separate()?;
-        match event.strip_suffix(b"}") {
-            // Only the number of the lane stands last where there are no arguments.
-            Some(body) if !body.ends_with(b"}") => {
-                self.out.write_all(body)?;
-                self.out.write_all(b",\"args\":{}}")
-            }
-            _ => self.out.write_all(event),
+        self.separate(1)?;
+        // Only the number of the lane stands last where there are no arguments.
+        self.out
+            .write_all(event.strip_suffix(b"}").unwrap_or(event))?;
+        self.out.write_all(b",\"args\":{}}")
+    }
+
+    /// Writes events that stay as they are, with what stands between them.
+    fn put_events(&mut self, events: &[u8], count: u64) -> io::Result<()> {
+        if count == 0 {
+            return Ok(());
         }
+        self.separate(count)?;
+        self.out.write_all(events)
     }
 
     /// Names of processes that say them themselves, each time they change; and what orders rows, which the readers of
@@ -101,40 +115,63 @@ impl<'a, W: Write> Splice<'a, W> {
 
     fn put_fragments(&mut self) -> io::Result<()> {
         let fragments = self.fragments;
-        for lines in &fragments.lines {
-            for line in lines.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-                self.separate()?;
-                self.out.write_all(line)?;
-            }
+        for piece in &fragments.pieces {
+            // The first event of all has no comma before it.
+            let skipped = usize::from(self.events == 0 && piece.events > 0);
+            self.out.write_all(&piece.lines[skipped..])?;
+            self.events += piece.events;
         }
         Ok(())
     }
 
-    /// What stands between two events.
-    fn separate(&mut self) -> io::Result<()> {
+    /// Puts what stands before an event, or before so many that follow each other.
+    fn separate(&mut self, count: u64) -> io::Result<()> {
         let separator: &[u8] = if self.events == 0 { b"\n" } else { b",\n" };
-        self.events += 1;
+        self.events += count;
         self.out.write_all(separator)
     }
 }
 
+fn without_comma(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b",").unwrap_or(line)
+}
+
 impl<W: Write> Write for Splice<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-            let (line, behind) = rest.split_at(end);
-            if self.line.is_empty() {
-                self.take(line)?;
+        let mut at = 0;
+        if !self.line.is_empty() {
+            let Some(end) = memchr(b'\n', bytes) else {
+                self.line.extend_from_slice(bytes);
+                return Ok(bytes.len());
+            };
+            let mut line = std::mem::take(&mut self.line);
+            line.extend_from_slice(&bytes[..end]);
+            if self.stays(&line) {
+                self.put_events(without_comma(&line), 1)?;
             } else {
-                let mut whole = std::mem::take(&mut self.line);
-                whole.extend_from_slice(line);
-                self.take(&whole)?;
-                whole.clear();
-                self.line = whole;
+                self.take(&line)?;
             }
-            rest = &behind[1..];
+            at = end + 1;
         }
-        self.line.extend_from_slice(rest);
+        // Events that stay as they are and follow each other are written at once.
+        let (mut run, mut count) = (at..at, 0);
+        while let Some(len) = memchr(b'\n', &bytes[at..]) {
+            let line = &bytes[at..at + len];
+            if self.stays(line) {
+                if count == 0 {
+                    run.start = at;
+                }
+                run.end = at + without_comma(line).len();
+                count += 1;
+            } else {
+                self.put_events(&bytes[run.clone()], count)?;
+                count = 0;
+                self.take(line)?;
+            }
+            at += len + 1;
+        }
+        self.put_events(&bytes[run], count)?;
+        self.line.extend_from_slice(&bytes[at..]);
         Ok(bytes.len())
     }
 
@@ -149,6 +186,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    use super::super::lines::Piece;
     use super::*;
 
     const TRACE: &str = "{\"baseTimeNanoseconds\":1,\"traceEvents\":[
@@ -170,8 +208,12 @@ mod tests {
     }
 
     fn fragments(lines: &str, pids: &[u64]) -> Fragments {
+        let events = lines.lines().map(|line| format!(",\n{line}"));
         Fragments {
-            lines: vec![lines.as_bytes().to_vec()],
+            pieces: vec![Piece {
+                lines: events.collect::<String>().into_bytes(),
+                events: lines.lines().count() as u64,
+            }],
             named_pids: BTreeSet::from_iter(pids.iter().copied()),
         }
     }
