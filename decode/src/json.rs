@@ -89,16 +89,23 @@ pub(crate) fn put_us(out: &mut Vec<u8>, ns: i64) {
 /// Appends a float: the shortest digits that read back the same; a string for what JSON has no number for.
 pub(crate) fn put_f64(out: &mut Vec<u8>, number: f64) {
     use std::io::Write;
-    // Writing to a vector can't fail.
-    let _ = if number.is_finite() {
-        write!(out, "{number:?}")
-    } else if number.is_nan() {
-        write!(out, "\"NaN\"")
-    } else if number > 0.0 {
-        write!(out, "\"Infinity\"")
+    if number.is_finite() {
+        // Writing to a vector can't fail.
+        let _ = write!(out, "{number:?}");
     } else {
-        write!(out, "\"-Infinity\"")
-    };
+        put_str(out, not_finite(number));
+    }
+}
+
+/// What stands for a float that JSON has no number for.
+pub(crate) fn not_finite(number: f64) -> &'static str {
+    if number.is_nan() {
+        "NaN"
+    } else if number > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
+    }
 }
 
 /// Appends an argument's value.

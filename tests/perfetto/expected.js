@@ -57,6 +57,7 @@ const inJson = {
   key: key => inJson.text(key),
   // It takes the number for a signed one, and makes a double of it.
   huge: number => Number(BigInt.asIntN(64, number)),
+  hugeSample: number => Number(BigInt.asIntN(64, number)),
 };
 
 /** How the engine shows what stands in Perfetto's format. */
@@ -65,6 +66,7 @@ const inProtobuf = {
   name: name => inProtobuf.text(name),
   key: key => inProtobuf.text(key).replace(/[.[\]]/g, '_'),
   huge: number => BigInt.asIntN(64, number),
+  hugeSample: Number,
 };
 
 /** Counts and sums. Keys of the tables are JSON. */
@@ -76,6 +78,7 @@ class Expected {
     this.huge = []; // name, path, number: integers that do not fit 63 bits
     this.texts = new Map(); // name, path of an argument, text: number
     this.counters = new Map(); // process, name: number, sum of ts, sum of values
+    this.hugeSamples = []; // key in `counters`, value: integers that do not fit 63 bits
     this.lanes = new Map(); // process, name: number
     this.processes = new Map(); // pid, name: number
     this.arrows = 0;
@@ -122,9 +125,10 @@ class Expected {
     const lane = event.pid * 2 ** 20 + event.tid;
     if (!this.openEnds.has(lane)) this.openEnds.set(lane, []);
     const ends = this.openEnds.get(lane);
-    while (ends.length > 0 && ends.at(-1) <= ts) ends.pop();
+    // What has no duration holds what else starts at that moment.
+    while (ends.length > 0 && ends.at(-1)[1] <= ts && ends.at(-1)[0] < ts) ends.pop();
     add(this.depths, JSON.stringify([ends.length]), [1n]);
-    ends.push(ts + dur);
+    ends.push([ts, ts + dur]);
     this.takeArguments(event);
   }
 
@@ -144,8 +148,10 @@ class Expected {
 
   takeCounter(event, ts) {
     const value = leaf(event.args.value);
-    const shown = typeof value === 'bigint' ? Number(BigInt.asIntN(64, value)) : Number(value);
-    add(this.counters, JSON.stringify([event.pid, event.name]), [1n, ts, shown]);
+    const isHuge = typeof value === 'bigint' && value >= 2n ** 63n;
+    const key = JSON.stringify([event.pid, event.name]);
+    add(this.counters, key, [1n, ts, isHuge ? 0 : Number(value)]);
+    if (isHuge) this.hugeSamples.push([key, value]);
   }
 
   /** Spans that no lane holds: the innermost one of an id and name ends. One that never does has no duration. */
@@ -181,12 +187,14 @@ class Expected {
       const kind = typeof value === 'bigint' ? 'integer' : 'real';
       add(numbers, JSON.stringify([shows.name(name), path(keys), kind]), [1n, value]);
     }
+    const counters = renamed(this.counters, key => key);
+    for (const [key, value] of this.hugeSamples) add(counters, key, [0n, 0n, shows.hugeSample(value)]);
     return {
       slices: renamed(this.slices, ([name, category]) => [shows.name(name), category && shows.text(category)]),
       depths: this.depths,
       numbers,
       texts: renamed(this.texts, ([name, keys, text]) => [shows.name(name), path(keys), shows.text(text)]),
-      counters: renamed(this.counters, ([pid, name]) => [pid, shows.text(name)]),
+      counters: renamed(counters, ([pid, name]) => [pid, shows.text(name)]),
       processes: renamed(this.processes, ([pid, name]) => [pid, shows.text(name)]),
       lanes: renamed(this.lanes, ([pid, name]) => [pid, shows.text(name)]),
     };

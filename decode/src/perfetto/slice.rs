@@ -77,7 +77,7 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
                 self.end_spans(index, event.start_ns);
                 let place = self.place_on(index, event.start_ns);
                 self.put_event(event, place);
-                if event.kind.is_interval() {
+                if has_end(event) {
                     self.busy[index].open_ends.push(event.end_ns);
                 }
             }
@@ -90,7 +90,7 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
                 };
                 let (start, end) = (place(event.start_ns), place(event.end_ns));
                 self.put_event(event, start);
-                if event.kind.is_interval() {
+                if has_end(event) {
                     self.put_end(end);
                 }
             }
@@ -134,10 +134,8 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
             EventKind::FlowIn | EventKind::ArrowEnd => self.put_legacy(event, place, b'f'),
             EventKind::AsyncBegin => self.put_legacy(event, place, b'b'),
             EventKind::AsyncEnd => self.put_legacy(event, place, b'e'),
-            EventKind::Instant | EventKind::DeviceBatch => {
-                self.put_named(event, place, event::INSTANT);
-            }
-            _ => self.put_named(event, place, event::SLICE_BEGIN),
+            _ if has_end(event) => self.put_named(event, place, event::SLICE_BEGIN),
+            _ => self.put_named(event, place, event::INSTANT),
         }
     }
 
@@ -197,6 +195,12 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
     }
 }
 
+/// True for spans with a duration. One without is an instant: that is how readers take it from JSON, while a begin and
+/// an end of one moment would let it hold nothing.
+fn has_end(event: &Event) -> bool {
+    event.kind.is_interval() && event.end_ns > event.start_ns
+}
+
 /// Where a packet stands.
 #[derive(Clone, Copy)]
 struct Place {
@@ -246,7 +250,9 @@ fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
     match *value {
         Value::I64(number) => put_uint(out, annotation::INT, number as u64),
         Value::U64(number) => put_uint(out, annotation::UINT, number),
-        Value::F64(number) => put_f64(out, annotation::DOUBLE, number),
+        Value::F64(number) if number.is_finite() => put_f64(out, annotation::DOUBLE, number),
+        // As in JSON: sums of what is around them stay numbers.
+        Value::F64(number) => put_text(out, annotation::STRING, json::not_finite(number)),
         Value::Bool(truth) => put_uint(out, annotation::BOOL, truth as u64),
         Value::Hex(number) => put_uint(out, annotation::POINTER, number),
         Value::Null => {}

@@ -70,7 +70,9 @@ impl<'a> Tracks<'a> {
         }
         for (rank, (index, lane)) in (0..).zip(shown) {
             put_track(out, Tracks::of_lane(index), |out| match lane.kind {
-                RowKind::Thread(_) if lane.number == 1 => put_thread(out, lane, rank),
+                RowKind::Thread(_) if lane.number == 1 && has_thread_ids(lane) => {
+                    put_thread(out, lane, rank);
+                }
                 _ => {
                     put_uint(out, track::PARENT_UUID, self.of_process(lane.process));
                     put_text(out, track::NAME, &lane.name);
@@ -117,6 +119,11 @@ fn put_process(out: &mut Vec<u8>, process: &ProcessRow, rank: u64) {
             put_text(out, track::LABELS, &label);
         }
     });
+}
+
+/// Ids of threads have 31 bits here: made-up ones would become negative, and belong to no process.
+fn has_thread_ids(lane: &Lane) -> bool {
+    lane.pid.max(lane.tid) <= i32::MAX as u32
 }
 
 fn put_thread(out: &mut Vec<u8>, lane: &Lane, rank: u64) {
