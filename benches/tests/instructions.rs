@@ -8,16 +8,16 @@ use serde_json::Value;
 
 /// Most instructions of a record on x86-64, those of the clock reads included, those of the loop not.
 const LIMITS: [(&str, f64); 11] = [
-    ("record without clock reads", 73.0),
-    ("span", 138.0),
-    ("span, 1 argument", 138.0),
-    ("span, 3 arguments", 637.0),
+    ("record without clock reads", 59.0),
+    ("span", 124.0),
+    ("span, 1 argument", 128.0),
+    ("span, 3 arguments", 281.0),
     ("instant", 47.0),
-    ("counter", 50.0),
-    ("lap, per phase", 124.0),
+    ("counter", 47.0),
+    ("lap, per phase", 104.0),
     ("complete", 41.0),
-    ("span, run-time name", 307.0),
-    ("off", 3.0),
+    ("span, run-time name", 300.0),
+    ("off", 4.0),
     ("compiled out", 0.0),
 ];
 /// What the calls outside the measured loop come to, spread over its calls.
