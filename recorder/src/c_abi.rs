@@ -207,13 +207,13 @@ impl Ring {
     /// Records a span of more than 2^48 ticks; `payload` is all of its payload.
     pub fn record_day_long(self, site: u32, lane: u16, start: u64, duration: u64, payload: &[u8]) {
         let words = Words {
-            kind: Kind::SpanLong,
+            kind: Kind::Span,
             site,
             lane,
             start,
-            duration: ringscope_ringbuf::layout::DURATION_MAX,
+            duration,
         };
         let word = |index: usize| payload_word(payload, index);
-        self.0.put(words, duration, payload.len(), word);
+        self.0.put_day_long(words, payload.len(), word);
     }
 }

@@ -10,7 +10,6 @@ use ringscope_ringbuf::ring::OpenSpan;
 use crate::c_abi::Ring;
 use crate::config::Config;
 use crate::name_table::{self, Name, Use};
-
 use crate::record::Words;
 use crate::site::Site;
 use crate::span::{close, start_not_shown};
@@ -173,9 +172,11 @@ impl Ring {
     #[inline(never)]
     fn record_day_long_event(self, words: Words, word: u64, rest: &[u8]) {
         if words.kind == Kind::Span {
-            let payload = [&word.to_le_bytes(), rest].concat();
-            let (site, lane) = (words.site, words.lane);
-            return self.record_day_long(site, lane, words.start, words.duration, &payload);
+            let all = |index: usize| match index.checked_sub(1) {
+                None => word,
+                Some(index) => payload_word(rest, index),
+            };
+            return self.0.put_day_long(words, 8 + rest.len(), all);
         }
         let duration = DURATION_MAX;
         let next = |index: usize| payload_word(rest, index);

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ringscope_ringbuf::layout::{DropCause, MAX_VALUE_LEN, OPEN_SLOT_PAYLOAD};
 use ringscope_ringbuf::payload::{CUT, floor_char_boundary};
 
-use crate::long_value::LONG_WORDS;
+use crate::long_value::{LONG_WORDS, LongValues};
 use crate::process;
 use crate::thread::ThreadRing;
 use crate::value::{Args, Value};
@@ -283,7 +283,7 @@ impl Write for Sink<'_, '_> {
 }
 
 /// Argument values between a span's entry and its end. The words behind the first stand in the span's open slot, in a
-/// long buffer, or with who made the payload.
+/// buffer of the thread, or with who made the payload.
 ///
 /// Small and passed by value, so that it lives in registers where it is made: bytes that are stored one width and read
 /// back another stall the processor for longer than everything else here takes.
@@ -338,24 +338,40 @@ impl Payload {
         (payload, out.cut)
     }
 
-    /// Encodes into a long buffer; the payload that was `cut` when there is none.
+    /// Encodes into a buffer of the thread, a short one if the values fit; the payload that was `cut` when none is free.
     #[cold]
     #[inline(never)]
     fn of_long<A: Args>(args: &A, cut: Payload, ring: Option<&ThreadRing>) -> Payload {
-        let Some((ring, index)) = ring.and_then(|ring| Some((ring, ring.long_values.take()?)))
-        else {
+        let Some(ring) = ring else {
             process::count(DropCause::ValueCut);
             return cut;
         };
-        let (payload, cut) =
-            Payload::encode(args, ring.long_values.words(index), ring.max_payload());
-        if cut {
+        if let Some((payload, false)) = Payload::in_buffer(args, ring, LongValues::take_short) {
+            return payload;
+        }
+        let (payload, is_cut) =
+            Payload::in_buffer(args, ring, LongValues::take).unwrap_or((cut, true));
+        if is_cut {
             process::count(DropCause::ValueCut);
         }
-        Payload {
-            long: index + 1,
-            ..payload
+        payload
+    }
+
+    /// Encodes into the buffer that `take` gives, if any, and tells whether something was cut; a short buffer is given
+    /// back then.
+    fn in_buffer<A: Args>(
+        args: &A,
+        ring: &ThreadRing,
+        take: fn(&LongValues) -> Option<u32>,
+    ) -> Option<(Payload, bool)> {
+        let number = take(&ring.long_values)?;
+        let words = ring.long_values.words(number);
+        let (payload, is_cut) = Payload::encode(args, words, ring.max_payload());
+        if is_cut && LongValues::is_short(number) {
+            ring.long_values.give(number);
         }
+        let long = number + 1;
+        Some((Payload { long, ..payload }, is_cut))
     }
 
     /// True when `word` is all of it.
@@ -375,13 +391,19 @@ impl Payload {
         (self.len as usize).saturating_sub(8)
     }
 
+    /// All words that the payload may take behind the first.
+    #[inline(always)]
+    fn words<'a>(&self, own: &'a [AtomicU64], ring: &'a ThreadRing) -> &'a [AtomicU64] {
+        match self.long {
+            0 => own,
+            long => ring.long_values.words(long - 1),
+        }
+    }
+
     /// The words behind the first, if they do not stand in `own`; zeros behind the payload's end in the last one.
     #[inline(always)]
     pub(crate) fn rest<'a>(&self, own: &'a [AtomicU64], ring: &'a ThreadRing) -> &'a [AtomicU64] {
-        let words = match self.long {
-            0 => own,
-            long => ring.long_values.words(long - 1),
-        };
+        let words = self.words(own, ring);
         &words[..self.rest_len().div_ceil(8).min(words.len())]
     }
 
@@ -399,16 +421,19 @@ impl Payload {
         own: &[AtomicU64],
         ring: &ThreadRing,
     ) -> bool {
-        if self.long == 0 {
-            if self.put_late(own, usize::MAX, key_id, value, true) {
+        loop {
+            let words = self.words(own, ring);
+            let is_longest = self.long != 0 && !LongValues::is_short(self.long - 1);
+            if self.put_late(words, ring.max_payload(), key_id, value, !is_longest) {
                 return true;
             }
-            if !self.move_to_long(own, ring) {
-                return self.put_late(own, usize::MAX, key_id, value, false);
+            if is_longest {
+                return false;
+            }
+            if !self.move_to_longer(words, ring) {
+                return self.put_late(words, ring.max_payload(), key_id, value, false);
             }
         }
-        let words = ring.long_values.words(self.long - 1);
-        self.put_late(words, ring.max_payload(), key_id, value, false)
     }
 
     /// Writes a late argument behind the others; false when it was cut, or does not fit. Nothing is left of an argument
@@ -435,17 +460,25 @@ impl Payload {
         !out.cut
     }
 
-    /// Goes on in a long buffer; false when there is none.
+    /// Goes on in a longer buffer than `words`; false when none is free.
     #[cold]
     #[inline(never)]
-    fn move_to_long(&mut self, own: &[AtomicU64], ring: &ThreadRing) -> bool {
-        let Some(index) = ring.long_values.take() else {
+    fn move_to_longer(&mut self, words: &[AtomicU64], ring: &ThreadRing) -> bool {
+        let buffers = &ring.long_values;
+        let short = match self.long {
+            0 => buffers.take_short(),
+            _ => None,
+        };
+        let Some(number) = short.or_else(|| buffers.take()) else {
             return false;
         };
-        for (to, from) in ring.long_values.words(index).iter().zip(own) {
+        for (to, from) in buffers.words(number).iter().zip(words) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        self.long = index + 1;
+        if self.long != 0 {
+            buffers.give(self.long - 1);
+        }
+        self.long = number + 1;
         true
     }
 

@@ -34,26 +34,27 @@ impl ThreadRing {
 
     #[inline(never)]
     fn record_payload(&self, words: Words, payload: Payload, own: &[AtomicU64]) {
-        if words.duration > DURATION_MAX {
-            return self.record_long(words, payload, payload.rest(own, self));
-        }
         let rest = payload.rest(own, self);
+        if words.duration > DURATION_MAX {
+            let all = |index: usize| match index.checked_sub(1) {
+                None => payload.word,
+                Some(index) => word_at(rest, index),
+            };
+            return self.put_day_long(words, payload.len(), all);
+        }
         let word = |index: usize| word_at(rest, index);
         self.put(words, payload.word, payload.rest_len(), word);
     }
 
-    /// A span of more than 2^48 ticks (a day at 3 GHz): w2 holds the duration, and the payload moves behind it.
-    fn record_long(&self, words: Words, payload: Payload, rest: &[AtomicU64]) {
-        let moved = |index: usize| match index.checked_sub(1) {
-            None => payload.word,
-            Some(index) => word_at(rest, index),
-        };
+    /// Records a span of more than 2^48 ticks (a day at 3 GHz): w2 holds the duration, and all `len` bytes of payload,
+    /// of which `word(i)` gives the eight from 8 i on, stand behind it.
+    pub(crate) fn put_day_long(&self, words: Words, len: usize, word: impl Fn(usize) -> u64) {
         let long = Words {
             kind: Kind::SpanLong,
             duration: DURATION_MAX,
             ..words
         };
-        self.put(long, words.duration, payload.len(), moved);
+        self.put(long, words.duration, len, word);
     }
 
     /// Records a counter's value; all of the payload follows it.

@@ -21,6 +21,22 @@ fn generic<T: ringscope::Value + Copy>(value: T) {
     let _span = ringscope::span!("generic", value);
 }
 
+/// Depth of [`nested`].
+const NESTED: u64 = 299;
+
+/// Spans with a late argument of 400 bytes.
+const LONG: u64 = 40;
+
+/// Nests deeper than a ring has open slots, and longer arguments than a slot holds.
+fn nested(depth: u64) {
+    let text = "y".repeat(if depth.is_multiple_of(2) { 10 } else { 150 });
+    let span = ringscope::span!("nested", depth, text);
+    if depth > 0 {
+        nested(depth - 1);
+    }
+    span.record("late", depth);
+}
+
 fn record_everything() {
     let _plain = ringscope::span!("plain");
     let step = 7u64;
@@ -41,6 +57,12 @@ fn record_everything() {
     let track = ringscope::track("a track");
     drop(ringscope::span!("tracked", track = track));
     instrumented(&[1, 2, 3]);
+    nested(NESTED);
+    for turn in 0..LONG {
+        // More of them than the thread has long buffers, one after the other; the late text fits nowhere else.
+        let span = ringscope::span!("long", turn, at = "entry");
+        span.record("late", "z".repeat(400));
+    }
     generic(1u8);
     generic("text");
     drop(ringscope::span!("not recorded", level = verbose));
@@ -163,7 +185,7 @@ fn everything_recorded_is_in_the_files() {
     let parent = dir.path().join("runs");
     let config = Config::new()
         .dir(&parent)
-        .ring_size(64 << 10)
+        .ring_size(256 << 10)
         .level(Level::DEFAULT);
     ringscope::init(config).unwrap();
     assert_eq!(
@@ -188,6 +210,24 @@ fn everything_recorded_is_in_the_files() {
     let line = |(name, kind, args): &(String, Kind, Vec<String>)| {
         format!("{name} {kind:?} {}", args.join(" "))
     };
+    let (nested, records): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(|record| record.0 == "nested");
+    let expected: Vec<String> = (0..=NESTED)
+        .map(|depth| {
+            let text = match depth.is_multiple_of(2) {
+                true => "y".repeat(10),
+                false => "150 of 150 bytes".to_string(),
+            };
+            format!("nested Span depth=U64({depth}) text={text} late=U64({depth})")
+        })
+        .collect();
+    assert_eq!(nested.iter().map(line).collect::<Vec<_>>(), expected);
+    let (long, records): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(|record| record.0 == "long");
+    let expected: Vec<String> = (0..LONG)
+        .map(|turn| format!("long Span turn=U64({turn}) at=entry late=400 of 400 bytes"))
+        .collect();
+    assert_eq!(long.iter().map(line).collect::<Vec<_>>(), expected);
     let lines: Vec<String> = records.iter().map(line).collect();
     let expected = [
         "args Span step=U64(7) user=127.0.0.1 list=[1, 2] ok=Bool(true) tokens=I64(3) why=late text",
@@ -208,7 +248,7 @@ fn everything_recorded_is_in_the_files() {
     let state = ring.state().unwrap();
     assert_eq!(
         state.head.record_count(state.continuations),
-        expected.len() as u64
+        (expected.len() + nested.len() + long.len()) as u64
     );
 
     let open = ring.open_slots().unwrap();
@@ -229,7 +269,12 @@ fn everything_recorded_is_in_the_files() {
         let lock = LockFile::read(&lock_path).unwrap();
         let counts = DropCause::ALL.map(|cause| lock.drops(cause));
         assert_eq!(lock.holder, Some(std::os::unix::process::parent_id()));
-        assert_eq!(counts, [0; DropCause::ALL.len()]);
+        // Nothing is lost, and no value is cut; 64 open spans are shown, "plain" among them.
+        let expected = DropCause::ALL.map(|cause| match cause {
+            DropCause::NotShownWhileOpen => NESTED + 2 - 64,
+            _ => 0,
+        });
+        assert_eq!(counts, expected);
     });
     assert_eq!(drops, 0);
 }
