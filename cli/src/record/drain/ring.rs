@@ -157,12 +157,17 @@ impl DrainedRing {
             .map_err(|error| Failure::of("drain", error))?;
         self.backlog.lose(copied.start - self.drained);
         self.drained = copied.start;
-        let ready = self.ready(&copied, &bench.records)?;
+        let (ready, head_after) = self.ready(&copied, &bench.records)?;
         let saved = if copied.end < head {
             whole_records(&bench.records[..ready])
         } else {
             ready
         };
+        let oldest = head_after.saturating_sub(self.ring.capacity());
+        let overwritten = (copied.start..oldest)
+            .zip(&bench.records[..saved])
+            .filter(|(_, record)| !is_published(record));
+        self.backlog.lose(overwritten.count() as u64);
         self.segments
             .append(copied.start, &bench.records[..saved], &mut bench.bytes)?;
         self.drained += saved as u64;
@@ -221,11 +226,11 @@ impl DrainedRing {
         Ok(state)
     }
 
-    /// How many of the copied records can be saved now: those before the first that is still being written.
-    fn ready(&mut self, copied: &Range<u64>, records: &[Record]) -> Result<usize, Failure> {
-        let is_published = |record: &Record| record.w[3] & STAMP_VALID != 0;
+    /// How many of the copied records can be saved now: those before the first that is still being written. And the
+    /// head of the ring after they were copied, where not all are published: what it has overtaken was overwritten.
+    fn ready(&mut self, copied: &Range<u64>, records: &[Record]) -> Result<(usize, u64), Failure> {
         if records.iter().all(is_published) {
-            return Ok(records.len());
+            return Ok((records.len(), 0));
         }
         let head = self
             .ring
@@ -240,16 +245,16 @@ impl DrainedRing {
             if is_published(record) {
                 in_given_up = false;
             } else if sequence + self.ring.capacity() < head {
-                self.backlog.lose(1);
+                // Overwritten: nothing to wait for.
             } else if in_given_up || given_up == Some(sequence) {
                 // The whole run of slots belongs to the record that was given up.
                 in_given_up = true;
             } else {
                 self.wait_for(sequence);
-                return Ok(index);
+                return Ok((index, head));
             }
         }
-        Ok(records.len())
+        Ok((records.len(), head))
     }
 
     /// The slot that has held up the drain for too long, if there is one.
@@ -279,6 +284,10 @@ impl DrainedRing {
         self.told_ns = alive_ns;
         Ok(())
     }
+}
+
+fn is_published(record: &Record) -> bool {
+    record.w[3] & STAMP_VALID != 0
 }
 
 /// How many of these records can be saved without parting one from its continuations, which the next copy may find
