@@ -78,6 +78,7 @@ impl<'a> Assembly<'a> {
         self.drop_recorded_open_spans()?;
         self.end_open_events();
         self.collect_losses();
+        self.count_recording();
         let row_count = self.rows.rows.len();
         overlap::clip_losses(&mut self.engine, row_count).map_err(Error::spill)?;
         let verdicts = overlap::verdicts(&self.engine, row_count);
@@ -154,6 +155,7 @@ impl<'a> Assembly<'a> {
             command: self.runs.iter().find_map(|run| run.command.clone()),
             uncertainty_ns: self.uncertainty(start_ns, end_ns),
             clock_sources: self.clock_sources(),
+            span_cost: self.runs.iter().find_map(|run| run.span_cost),
             lanes: Vec::new(),
             losses,
             start_ns,
@@ -338,6 +340,24 @@ impl<'a> Assembly<'a> {
             let row = self.process_of(recorder);
             if let Some(row) = self.rows.processes.get_mut(row) {
                 row.losses.add(&losses);
+            }
+        }
+    }
+
+    /// Gives processes what their recording as a whole came to: records made, and threads that made them.
+    fn count_recording(&mut self) {
+        for row in &self.rows.rows {
+            let process = self.rows.processes.get_mut(row.process as usize);
+            if let (RowKind::Thread(_), Some(process)) = (row.kind, process) {
+                process.threads += 1;
+            }
+        }
+        for index in 0..self.engine.rings.len() {
+            let ring = &self.engine.rings[index];
+            let (recorder, made) = (ring.recorder, ring.reserved.unwrap_or(ring.present));
+            let row = self.process_of(recorder);
+            if let Some(row) = self.rows.processes.get_mut(row) {
+                row.made += made;
             }
         }
     }

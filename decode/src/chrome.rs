@@ -377,6 +377,7 @@ pub(crate) fn metadata(timeline: &Timeline) -> serde_json::Value {
                 "exit_code": process.exit.and_then(|exit| exit.code()),
                 "signal": process.exit.and_then(|exit| exit.signal_name()),
                 "losses": process.losses,
+                "recording": timeline.recording_cost_of(process),
             })
         })
         .collect();
@@ -401,6 +402,7 @@ pub(crate) fn metadata(timeline: &Timeline) -> serde_json::Value {
         "end_monotonic_ns": timeline.end_ns,
         "events": timeline.event_count,
         "losses": timeline.losses,
+        "recording": timeline.recording_cost(),
         "processes": processes,
         "filter": filter_metadata(timeline),
         "warnings": timeline.warnings,

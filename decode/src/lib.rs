@@ -15,6 +15,7 @@
 //! | [`filter`] | events | those asked for |
 //! | `assembly`, [`timeline`] | all of these | one [`Timeline`] |
 //! | [`trace`], [`mod@format`], [`chrome`] | a time line | a trace |
+//! | [`cost`] | a time line | what recording itself cost |
 //! | [`stats`] | a time line | a table |
 //! | [`inspect`] | runs | what every thread was doing |
 //!
@@ -42,6 +43,7 @@ mod arrows;
 mod assembly;
 pub mod chrome;
 pub mod clock;
+pub mod cost;
 pub mod discovery;
 mod distribution;
 mod division;

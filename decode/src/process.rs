@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use ringscope_ringbuf::block::{self, BadBlock, Block, ClockPair, LaneKind, PairSource};
+use ringscope_ringbuf::block::{self, BadBlock, Block, ClockPair, LaneKind, PairSource, SpanCost};
 use ringscope_ringbuf::clock::ClockSource;
 use ringscope_ringbuf::file::{FileError, FileErrorKind, LockFile, ProcessFile, padded_text};
 use ringscope_ringbuf::layout::{
@@ -282,6 +282,7 @@ pub(crate) struct SupervisorFacts {
     pub command: Option<Vec<String>>,
     pub exits: Vec<Exit>,
     pub drains: Vec<DrainOutcome>,
+    pub span_cost: Option<SpanCost>,
 }
 
 /// The supervisor saw a process end.
@@ -450,7 +451,10 @@ impl Process {
             }
             Block::Message { text } => self.messages.push(lossy(text)),
             Block::Level { mask, .. } => self.level = mask,
-            Block::Exit { .. } | Block::Command { .. } | Block::Drain { .. } => {
+            Block::Exit { .. }
+            | Block::Command { .. }
+            | Block::Drain { .. }
+            | Block::SpanCost(_) => {
                 supervisor.take(block);
             }
         }
@@ -623,6 +627,7 @@ impl SupervisorFacts {
                 overwritten,
                 high_water,
             }),
+            Block::SpanCost(cost) => self.span_cost = Some(cost),
             _ => {}
         }
     }

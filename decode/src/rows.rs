@@ -38,6 +38,10 @@ pub struct ProcessRow {
     pub losses: Losses,
     /// Nonces of the recorders in it.
     pub nonces: Vec<u64>,
+    /// Records that it made, those included that were lost or that a filter leaves out.
+    pub made: u64,
+    /// Threads that recorded.
+    pub threads: u64,
     /// Index of the process itself, for its devices.
     pub(crate) host_row: u32,
     newest_created_ns: i64,
@@ -212,6 +216,8 @@ impl Builder<'_> {
             trace_pid: 0,
             losses: Losses::default(),
             nonces: vec![process.nonce],
+            made: 0,
+            threads: 0,
             host_row: index,
             newest_created_ns: created_ns,
         });

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringscope_ringbuf::block::{ClockPair, PairSource};
+use ringscope_ringbuf::block::{ClockPair, PairSource, SpanCost};
 use ringscope_ringbuf::file::{FileKind, FileName, ProcessFile, RingFile};
 use ringscope_ringbuf::layout::{ROLE_PROCESS, ROLE_SUPERVISOR};
 
@@ -55,6 +55,8 @@ pub struct Run {
     pub exits: Vec<Exit>,
     /// What draining the rings came to.
     pub drains: Vec<DrainOutcome>,
+    /// What a span took on the machine, measured by the supervisor.
+    pub span_cost: Option<SpanCost>,
     /// Processes that could not record.
     pub off: Vec<OffProcess>,
     /// Damage that was skipped.
@@ -204,6 +206,7 @@ impl Run {
             command: None,
             exits: Vec::new(),
             drains: Vec::new(),
+            span_cost: None,
             off: Vec::new(),
             problems: Vec::new(),
             bytes_on_disk: 0,
@@ -241,6 +244,7 @@ impl Run {
         self.command = facts.command.or(self.command.take());
         self.exits.extend(facts.exits);
         self.drains.extend(facts.drains);
+        self.span_cost = facts.span_cost.or(self.span_cost);
         if role == ROLE_SUPERVISOR {
             self.supervisors.push(process);
             return;

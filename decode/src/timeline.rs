@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ringscope_ringbuf::block::SpanCost;
+
 use crate::assembly::Assembly;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Problem};
@@ -114,6 +116,8 @@ pub struct Timeline {
     pub uncertainty_ns: Option<u64>,
     /// Sources of the ticks.
     pub clock_sources: Vec<String>,
+    /// What a span took on the machine, measured by the supervisor of the first run that has one.
+    pub span_cost: Option<SpanCost>,
     /// What time stamps count from.
     pub time_base: TimeBase,
     /// What the user should know: a filter that matches nothing, lanes too deep, times unavailable.

@@ -6,8 +6,8 @@ mod common;
 
 use common::*;
 use ringscope_decode::stats::{self, By, SortKey};
-use ringscope_decode::{Filter, Limits, Options, TimeBase, TimeBound, inspect};
-use ringscope_ringbuf::block::Block;
+use ringscope_decode::{Filter, Limits, Options, Order, TimeBase, TimeBound, inspect, perfetto};
+use ringscope_ringbuf::block::{Block, SpanCost};
 use ringscope_ringbuf::file::FileKind;
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::payload::ArgType;
@@ -362,4 +362,47 @@ fn rank_and_deep_nesting_are_told() {
     assert_eq!(trace["distributedInfo"], json!({"rank": 3}));
     assert_eq!(trace["traceEvents"][0]["args"]["name"], "renamed");
     assert_eq!(trace["displayTimeUnit"], "ns");
+}
+
+#[test]
+fn the_metadata_says_what_recording_cost() {
+    let run = TestRun::new();
+    write_run(&run);
+    assert_eq!(trace(&run.timeline())["metadata"]["recording"], Json::Null);
+
+    let mut supervisor = run.process(99, 9);
+    supervisor.header.role = ROLE_SUPERVISOR.into();
+    supervisor.block(&Block::SpanCost(SpanCost {
+        span_ps: 20_400,
+        floor_ps: 20_000,
+    }));
+    supervisor.finish();
+    let filter = Filter {
+        names: list(&["mlp"]),
+        ..Filter::default()
+    };
+    let timeline = run.timeline_with(&Options {
+        filter,
+        ..Options::default()
+    });
+    let metadata = &trace(&timeline)["metadata"];
+    let run_ns = metadata["end_monotonic_ns"].as_i64().unwrap()
+        - metadata["start_monotonic_ns"].as_i64().unwrap();
+    assert_eq!(run_ns, 35_000);
+    // Five records, whatever the filter leaves of them.
+    let cost = json!({
+        "records": 5,
+        "span_ns": 20.4,
+        "floor_ns": 20.0,
+        "total_ns": 102,
+        "share_of_wall_time": 0.002914,
+        "share_of_thread_time": 0.002914,
+    });
+    assert_eq!(metadata["recording"], cost);
+    assert_eq!(metadata["processes"][0]["recording"], cost);
+
+    let mut packets = Vec::new();
+    perfetto::write(&timeline, Order::Time, &mut packets, &|_| {}).unwrap();
+    let text = String::from_utf8_lossy(&packets).into_owned();
+    assert!(text.contains(&format!("\"recording\":{cost}")), "{text}");
 }

@@ -33,6 +33,7 @@ pub enum BlockKind {
     Message = 14,
     Drain = 15,
     Level = 16,
+    SpanCost = 17,
 }
 
 /// What a row of the time line stands for.
@@ -310,6 +311,17 @@ pub enum Block<'a> {
         /// New mask.
         mask: u64,
     },
+    /// What recording costs on this machine, measured by the supervisor.
+    SpanCost(SpanCost),
+}
+
+/// What a span takes, in picoseconds: a nanosecond would be a step of several percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanCost {
+    /// A span without arguments: two clock reads, the open slot, and a record reserved, written and published.
+    pub span_ps: u64,
+    /// Two clock reads and one store of 32 bytes.
+    pub floor_ps: u64,
 }
 
 /// Writes fields one after the other and remembers when they did not fit.
@@ -424,6 +436,7 @@ impl<'a> Block<'a> {
             Block::Message { .. } => BlockKind::Message,
             Block::Drain { .. } => BlockKind::Drain,
             Block::Level { .. } => BlockKind::Level,
+            Block::SpanCost(_) => BlockKind::SpanCost,
         }
     }
 
@@ -586,6 +599,9 @@ impl<'a> Block<'a> {
             Block::Level { ticks, mask } => {
                 out.u64(ticks).u64(mask);
             }
+            Block::SpanCost(SpanCost { span_ps, floor_ps }) => {
+                out.u64(span_ps).u64(floor_ps);
+            }
         }
     }
 
@@ -597,7 +613,7 @@ impl<'a> Block<'a> {
     /// [`BadBlock::Payload`] when the payload is not what the kind demands.
     pub fn decode(kind: u16, payload: &'a [u8]) -> Result<Block<'a>, BadBlock> {
         let mut fields = Reader { bytes: payload };
-        if !(1..=BlockKind::Level as u16).contains(&kind) {
+        if !(1..=BlockKind::SpanCost as u16).contains(&kind) {
             return Err(BadBlock::UnknownKind(kind));
         }
         Block::decode_payload(kind, &mut fields).ok_or(BadBlock::Payload(kind))
@@ -732,6 +748,10 @@ impl<'a> Block<'a> {
                 ticks: fields.u64()?,
                 mask: fields.u64()?,
             },
+            17 => Block::SpanCost(SpanCost {
+                span_ps: fields.u64()?,
+                floor_ps: fields.u64()?,
+            }),
             _ => return None,
         })
     }

@@ -12,13 +12,16 @@
 //! | [`map`] | mapped files |
 //! | [`mod@file`] | reading ring, segment, lock and process files by `pread` |
 //! | [`clock`] | counters and clock pairs |
+//! | [`cost`] | what a span costs on this machine |
 //! | [`setting`] | levels and sizes as people write them |
 //! | [`sys`] | system calls without allocation |
 //!
-//! Unsafe code stands in `sync`, `ring`, `map`, `clock` and `sys`.
+//! Unsafe code stands in `sync`, `ring`, `map`, `clock`, `cost` and `sys`.
 
 pub mod block;
 pub mod clock;
+#[cfg(not(loom))]
+pub mod cost;
 #[cfg(not(loom))]
 pub mod file;
 pub mod layout;

@@ -5,7 +5,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ringscope_ringbuf::block::{
-    Arg, Args, BadBlock, Block, BlockKind, ClockPair, LaneKind, Site, blocks,
+    Arg, Args, BadBlock, Block, BlockKind, ClockPair, LaneKind, Site, SpanCost, blocks,
 };
 use ringscope_ringbuf::layout::{BLOCK_HEADER_LEN, MAX_BLOCK_LEN, MAX_NAME_LEN};
 use ringscope_ringbuf::payload::ArgType;
@@ -22,7 +22,7 @@ struct Fields {
 fn fields() -> impl Strategy<Value = Fields> {
     let text = || vec(any::<u8>(), 0..24);
     let args = vec((1u8..=8, text(), text()), 0..4);
-    (1u16..=16, any::<[u64; 4]>(), [text(), text(), text()], args).prop_map(
+    (1u16..=17, any::<[u64; 4]>(), [text(), text(), text()], args).prop_map(
         |(kind, words, texts, args)| Fields {
             kind,
             words,
@@ -140,6 +140,10 @@ impl Fields {
                 overwritten: c,
                 high_water: d,
             },
+            17 => Block::SpanCost(SpanCost {
+                span_ps: a,
+                floor_ps: b,
+            }),
             _ => Block::Level { ticks: a, mask: b },
         }
     }
@@ -255,9 +259,9 @@ fn names_are_cut_and_blocks_that_do_not_fit_are_refused() {
 
 #[test]
 fn kinds_of_a_later_version_are_told_from_damaged_ones() {
-    assert_eq!(Block::decode(17, b""), Err(BadBlock::UnknownKind(17)));
+    assert_eq!(Block::decode(18, b""), Err(BadBlock::UnknownKind(18)));
     assert_eq!(Block::decode(0, b""), Err(BadBlock::UnknownKind(0)));
-    for kind in 1..=BlockKind::Level as u16 {
+    for kind in 1..=BlockKind::SpanCost as u16 {
         assert_eq!(Block::decode(kind, b"x"), Err(BadBlock::Payload(kind)));
     }
     // Fields that a later version adds behind those of version 1 are ignored.

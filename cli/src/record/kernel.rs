@@ -158,15 +158,19 @@ impl ProcessFd {
     /// Wait status of a process that has ended, also of one that is not a child and has been waited for by its
     /// parent (Linux 6.15); before that, of one that its parent has not waited for yet.
     pub(crate) fn wait_status(&self) -> Option<i32> {
+        // The kernel tells it from when the parent has waited, `/proc` until then, which may be between the first two.
+        self.told_wait_status()
+            .or_else(|| zombie_wait_status(self.pid))
+            .or_else(|| self.told_wait_status())
+    }
+
+    fn told_wait_status(&self) -> Option<i32> {
         // SAFETY: pidfd_info is integers, valid when zero.
         let mut info: libc::pidfd_info = unsafe { MaybeUninit::zeroed().assume_init() };
         info.mask = libc::PIDFD_INFO_EXIT as u64;
         // SAFETY: the request's number says how long the structure is, and `info` is one.
         let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::PIDFD_GET_INFO, &mut info) };
-        if result == 0 && info.mask & libc::PIDFD_INFO_EXIT as u64 != 0 {
-            return Some(info.exit_code);
-        }
-        zombie_wait_status(self.pid)
+        (result == 0 && info.mask & libc::PIDFD_INFO_EXIT as u64 != 0).then_some(info.exit_code)
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use ringscope_ringbuf::block::{Block, ClockPair, PairSource};
+use ringscope_ringbuf::block::{Block, ClockPair, PairSource, SpanCost};
 use ringscope_ringbuf::clock::{self, ClockSource};
 use ringscope_ringbuf::file::{self, FileKind, FileName};
 use ringscope_ringbuf::layout::{
@@ -112,6 +112,12 @@ impl Supervisor {
         let pair = clock::pair(self.clock_source, PairSource::Supervisor, PAIR_BRACKETS);
         self.last_pair = Some(pair);
         self.append(&Block::ClockPair(pair))
+    }
+
+    /// Measures what a span takes on this machine, and appends it. Takes some milliseconds: to be called once the
+    /// program has ended.
+    pub(crate) fn append_span_cost(&mut self) -> Result<(), Failure> {
+        self.append(&Block::SpanCost(SpanCost::measure(self.clock_source)))
     }
 
     /// Says that supervision ended as it should. The pair of the end is the last one written, so that a later

@@ -38,8 +38,6 @@ pub(crate) struct Outcome {
     pub(crate) end: ProgramEnd,
     /// The program's process id.
     pub(crate) pid: u32,
-    /// From the program's start to the end of the last process.
-    pub(crate) lasted: Duration,
     /// True when a signal came after the program's end: there is no time for decoding.
     pub(crate) interrupted: bool,
     /// What went wrong on the way, one line each.
@@ -67,7 +65,6 @@ pub(crate) struct Watch {
     known: HashSet<FileName>,
     unfinished: Vec<Unfinished>,
     pair_taken: Instant,
-    started: Instant,
     notes: Vec<String>,
     footing: Footing,
 }
@@ -94,7 +91,6 @@ impl Watch {
             known: HashSet::new(),
             unfinished: Vec::new(),
             pair_taken: now,
-            started: now,
             notes: Vec::new(),
             footing: Footing::new(),
         }
@@ -121,7 +117,6 @@ impl Watch {
             supervisor: self.supervisor,
             end,
             pid: self.program.pid(),
-            lasted: self.started.elapsed(),
             interrupted,
             notes: self.notes,
         })
@@ -283,6 +278,8 @@ impl Watch {
                 .append(&ringscope_ringbuf::block::Block::Message { text });
             self.note(written);
         }
+        let written = self.supervisor.append_span_cost();
+        self.note(written);
         let written = self.supervisor.append_clock_pair();
         self.note(written);
     }

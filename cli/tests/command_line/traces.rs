@@ -328,3 +328,36 @@ fn aligning_needs_a_common_moment() {
             "ringscope: align: barrier: expected an instant or span of this name in two processes",
         );
 }
+
+#[test]
+fn what_recording_cost_stands_in_summary_and_trace() {
+    let sandbox = Sandbox::new();
+    let summary = sandbox
+        .record(&[], &["spans:20000", "end"])
+        .expect_code(0)
+        .stderr;
+    let line = summary
+        .lines()
+        .find(|line| line.starts_with("cost       about "))
+        .unwrap();
+    let text = fs::read_to_string(sandbox.path("trace.json")).unwrap();
+    let trace: Value = serde_json::from_str(&text).unwrap();
+    let metadata = &trace["metadata"];
+    for cost in [
+        &metadata["recording"],
+        &metadata["processes"][0]["recording"],
+    ] {
+        assert_eq!(cost["records"], 20_000);
+        let figure = |name: &str| cost[name].as_f64().unwrap();
+        let (span_ns, total_ns) = (figure("span_ns"), figure("total_ns"));
+        assert!(figure("floor_ns") > 0.0 && span_ns > 0.0, "{cost}");
+        assert!((total_ns / 20_000.0 - span_ns).abs() < 0.01, "{cost}");
+        // The thread has lived as long as its process, which began after the run.
+        assert!(figure("share_of_wall_time") > 0.0, "{cost}");
+        assert!(figure("share_of_thread_time") >= figure("share_of_wall_time"));
+        assert!(
+            line.contains(&format!("20,000 records, {span_ns:.1} ns each")),
+            "{line}"
+        );
+    }
+}

@@ -1,14 +1,13 @@
 //! After a recording: decode, say what was recorded and what it cost, keep or remove the run.
 
+mod keeping;
+mod processes;
+
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
-use std::time::{Duration, Instant};
 
-use ringscope_decode::lanes::Lane;
-use ringscope_decode::{ExitStatus, Limits, Liveness, Process, RowKind, Run, Timeline};
-use ringscope_ringbuf::clock::{self, ClockSource};
-use ringscope_ringbuf::layout::RECORD_LEN;
+use ringscope_decode::{Run, Timeline};
+use ringscope_ringbuf::layout::{MAX_CAPACITY_LOG2, RECORD_LEN};
 
 use super::run_dir::RunDirectory;
 use super::trace::{self, Decoded};
@@ -18,12 +17,12 @@ use crate::cli::{Mode, RecordArgs};
 use crate::size::Size;
 use crate::span_of_time::SpanOfTime;
 use crate::table::{self, Align, grouped, printable};
-use crate::{gc, losses, output};
+use crate::{losses, output};
+use keeping::{keep_or_remove, reason_to_keep};
+use processes::{ProcessLine, write_processes};
 
 /// Names that the summary lists.
 const LISTED_NAMES: usize = 10;
-/// Spans of the loop that measures what one costs here.
-const CALIBRATION_SPANS: u32 = 20_000;
 
 /// Decodes the recording, prints the summary on standard error, and removes the run unless something speaks
 /// against it.
@@ -63,63 +62,6 @@ pub(crate) fn conclude(
     outcome.supervisor.mark_clean_end();
     let end_of_run = keep_or_remove(run, kept, matches!(decoded, Ok(Some(_))));
     eprintln!("{}{end_of_run}", text.trim_start());
-}
-
-/// Why the run is to be kept, if it is.
-fn reason_to_keep(
-    args: &RecordArgs,
-    directory: &RunDirectory,
-    decoded: &Decoded,
-) -> Option<String> {
-    let killed = |process: &&Process| matches!(process.exit, Some(ExitStatus::Signaled(_)));
-    // Where nobody saw the end, a signal can't be told from `_exit`.
-    let unseen_end =
-        |process: &&Process| process.liveness == Liveness::Ended && process.exit.is_none();
-    if args.afterwards.keep {
-        Some("--keep".to_owned())
-    } else if let Some(pid) = living_process(directory) {
-        // Asked anew: a process may have begun to record after the supervisor stopped waiting for others.
-        Some(format!("process {pid} still records"))
-    } else if let Some(process) = decoded.run.processes.iter().find(killed) {
-        Some(format!("process {} was killed", process.pid))
-    } else if let Some(process) = decoded.run.processes.iter().find(unseen_end) {
-        Some(format!("process {} ended without saying so", process.pid))
-    } else if decoded.timeline.extent.open_spans > 0 {
-        Some("spans stood open at the end".to_owned())
-    } else if decoded.timeline.losses.any() {
-        Some("records were lost".to_owned())
-    } else if !decoded.timeline.problems.is_empty() {
-        Some("files are damaged".to_owned())
-    } else {
-        None
-    }
-}
-
-/// A process of the run that lives.
-fn living_process(directory: &RunDirectory) -> Option<u32> {
-    let run = Run::open(&directory.path, &Limits::default()).ok()?;
-    let is_alive = |process: &&Process| process.liveness == Liveness::Alive;
-    run.processes
-        .iter()
-        .find(is_alive)
-        .map(|process| process.pid)
-}
-
-/// The last line of the summary: what became of the run.
-fn keep_or_remove(run: &Path, kept: Option<String>, was_decoded: bool) -> String {
-    let shown = run.display();
-    match kept {
-        Some(why) if was_decoded => {
-            format!("kept       {shown} ({why}); look into it: ringscope inspect {shown}")
-        }
-        Some(why) => format!("kept       {shown} ({why}); decode it: ringscope decode {shown}"),
-        None => match gc::remove_run(run) {
-            Ok(()) => {
-                "removed    the run's directory, since all went well; --keep keeps it".to_owned()
-            }
-            Err(error) => format!("kept       {shown}: {error}"),
-        },
-    }
 }
 
 fn write_undecoded(text: &mut String, settings: &Settings, directory: &RunDirectory) {
@@ -187,106 +129,9 @@ fn shrinking(run: &Run) -> String {
     text
 }
 
-/// A process as the summary shows it.
-#[derive(Debug)]
-struct ProcessLine {
-    name: String,
-    pid: u32,
-    rank: Option<i32>,
-    /// Threads that recorded; unknown before decoding.
-    threads: Option<usize>,
-    end: String,
-}
-
-impl ProcessLine {
-    /// The processes of a run that was not decoded, one line per recorder.
-    fn of_run(run: &Run) -> Vec<ProcessLine> {
-        run.processes
-            .iter()
-            .map(|process| ProcessLine {
-                name: process.name.clone(),
-                pid: process.pid,
-                rank: process.rank,
-                threads: None,
-                end: end_of(process.liveness, process.exit),
-            })
-            .collect()
-    }
-
-    /// The processes of a time line, where several recorders in one process are one.
-    fn of_timeline(timeline: &Timeline) -> Vec<ProcessLine> {
-        let threads_of = |index: usize| {
-            let is_thread = |lane: &&Lane| {
-                lane.process as usize == index
-                    && lane.number == 1
-                    && matches!(lane.kind, RowKind::Thread(_))
-            };
-            timeline.lanes.iter().filter(is_thread).count()
-        };
-        timeline
-            .processes
-            .iter()
-            .enumerate()
-            .filter(|(_, process)| process.device.is_none())
-            .map(|(index, process)| ProcessLine {
-                name: process.name.clone(),
-                pid: process.pid,
-                rank: process.rank,
-                threads: Some(threads_of(index)),
-                end: end_of(process.liveness, process.exit),
-            })
-            .collect()
-    }
-}
-
-fn write_processes(text: &mut String, processes: &[ProcessLine]) {
-    let threads: usize = processes.iter().filter_map(|process| process.threads).sum();
-    let _ = match processes.iter().any(|process| process.threads.is_some()) {
-        true => writeln!(text, "processes  {}, threads {threads}", processes.len()),
-        false => writeln!(text, "processes  {}", processes.len()),
-    };
-    if processes.is_empty() {
-        return;
-    }
-    let mut table = table::with_columns(&[
-        ("process", Align::Left),
-        ("pid", Align::Right),
-        ("rank", Align::Right),
-        ("threads", Align::Right),
-        ("end", Align::Left),
-    ]);
-    let or_dash = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
-    for process in processes {
-        table.add_row([
-            printable(&process.name),
-            process.pid.to_string(),
-            or_dash(process.rank.map(|rank| rank.to_string())),
-            or_dash(process.threads.map(|threads| threads.to_string())),
-            process.end.clone(),
-        ]);
-    }
-    indented(text, &table);
-}
-
 fn indented(text: &mut String, table: &comfy_table::Table) {
     for line in table::lines(table) {
         let _ = writeln!(text, "           {line}");
-    }
-}
-
-fn end_of(liveness: Liveness, exit: Option<ExitStatus>) -> String {
-    match (liveness, exit) {
-        (_, Some(ExitStatus::Signaled(signal))) => {
-            let name = ExitStatus::Signaled(signal).signal_name();
-            format!("killed by {}", name.unwrap_or_else(|| signal.to_string()))
-        }
-        (Liveness::Alive, _) => "still alive".to_owned(),
-        (Liveness::EndedCleanly, Some(ExitStatus::Exited(code))) => format!("exit status {code}"),
-        (Liveness::EndedCleanly, None) => "ended cleanly".to_owned(),
-        (Liveness::Ended, Some(ExitStatus::Exited(code))) => {
-            format!("exit status {code}, by _exit or exec")
-        }
-        (Liveness::Ended, None) => "ended without saying so".to_owned(),
     }
 }
 
@@ -319,10 +164,9 @@ fn write_decoded(
         "time       {} from first to last record",
         SpanOfTime::new(decoded.timeline.extent.span_ns())
     );
-    // Records that are lost now took as much time to make.
-    let losses = &decoded.timeline.losses;
-    let made = records + losses.overwritten + losses.torn;
-    let _ = writeln!(text, "cost       {}", cost(made, outcome));
+    if let Some(cost) = cost(&decoded.timeline) {
+        let _ = writeln!(text, "cost       {cost}");
+    }
     let _ = writeln!(text, "clock      {}", clock_error(outcome, decoded));
     write_names(text, decoded);
     if let Some((path, written)) = &decoded.trace {
@@ -340,40 +184,32 @@ fn write_decoded(
 /// The ring size that would have lost nothing, where draining came too late.
 fn wished_ring(run: &Run) -> Option<String> {
     let late = run.drains.iter().filter(|drain| drain.overwritten > 0);
-    let wanted_log2 = late.map(|drain| drain.wanted_log2).max()?;
+    let worst = late.max_by_key(|drain| drain.wanted_log2)?;
+    if worst.wanted_log2 > MAX_CAPACITY_LOG2 {
+        return Some(format!(
+            "draining came too late, {} records behind: no ring holds as many; record less (--level, --mode flight)",
+            grouped(worst.high_water)
+        ));
+    }
     Some(format!(
         "draining came too late; --ring-size {} would have done",
-        Size::new((RECORD_LEN as u64) << wanted_log2).compact()
+        Size::new((RECORD_LEN as u64) << worst.wanted_log2).compact()
     ))
 }
 
-/// What recording cost the program, by what two clock reads take on this machine.
-fn cost(records: u64, outcome: &Outcome) -> String {
-    let source = outcome.supervisor.clock_source();
-    let span_ns = span_cost_ns(source);
-    let total_ns = records as f64 * span_ns;
-    let share = total_ns / outcome.lasted.max(Duration::from_nanos(1)).as_nanos() as f64;
-    format!(
-        "about {} ({} records, {span_ns:.0} ns each), {:.2} % of the {} it ran",
-        SpanOfTime::new(total_ns as u64),
-        grouped(records),
-        share * 100.0,
-        SpanOfTime::new(outcome.lasted.as_nanos() as u64),
-    )
-}
-
-/// What two clock reads take: all but 3 ns of a span.
-fn span_cost_ns(source: ClockSource) -> f64 {
-    let mut sum = 0u64;
-    let started = Instant::now();
-    for _ in 0..CALIBRATION_SPANS {
-        sum = sum
-            .wrapping_add(clock::ticks(source))
-            .wrapping_sub(clock::ticks(source));
-    }
-    std::hint::black_box(sum);
-    const STORE_NS: f64 = 3.0;
-    started.elapsed().as_nanos() as f64 / f64::from(CALIBRATION_SPANS) + STORE_NS
+/// What recording cost the program.
+fn cost(timeline: &Timeline) -> Option<String> {
+    let cost = timeline.recording_cost()?;
+    Some(format!(
+        "about {} ({} records, {:.1} ns each; two clock reads and a store take {:.1} ns), {:.2} % of the time, \
+         {:.2} % of the threads' time",
+        SpanOfTime::new(cost.total_ns),
+        grouped(cost.records),
+        cost.span_ns,
+        cost.floor_ns,
+        cost.share_of_wall_time * 100.0,
+        cost.share_of_thread_time * 100.0,
+    ))
 }
 
 fn clock_error(outcome: &Outcome, decoded: &Decoded) -> String {
