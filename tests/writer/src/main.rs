@@ -2,6 +2,7 @@
 //! `writer MODE key=value …`.
 
 mod deaths;
+mod fork_cost;
 mod forks;
 mod host;
 mod messages;
@@ -29,6 +30,7 @@ fn main() -> std::process::ExitCode {
     let options = Options::read(arguments);
     match mode.as_str() {
         "deaths" => deaths::run(&options),
+        "fork-cost" => fork_cost::run(&options),
         "forks" => forks::run(&options),
         "host" => return host::run(),
         "messages" => messages::run(&options),
