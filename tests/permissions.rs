@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use ringscope_ringbuf::layout::Kind;
 use ringscope_tests::programs::{Medium, command, new_dir, ringscope, runs_in, writer};
+use ringscope_tests::run_files::RunFiles;
 
 /// Starts `command` with this umask.
 fn with_umask(command: &mut Command, umask: libc::mode_t) {
@@ -102,6 +104,42 @@ fn files_of_supervisors_and_decoders_are_private() {
         assert_eq!(runs_in(&run).len(), before + 1, "the clock pair of the end");
         assert_private(&run);
     }
+}
+
+/// Confidential values can be kept out: of records, of what is shown while it is open, of places and tables.
+#[test]
+fn argument_values_can_be_kept_out() {
+    let dir = new_dir(Medium::Memory);
+    let mut recording = command(&ringscope());
+    recording
+        .args(["record", "--no-decode", "--no-args", "--dir"])
+        .arg(dir.path())
+        .arg("--")
+        .arg(writer())
+        .arg("strings");
+    let output = recording.output().expect("ringscope starts");
+    assert!(output.status.success(), "{output:?}");
+    let run = RunFiles::read(&runs_in(dir.path())[0]).expect("the run can be read");
+    let mut records = 0;
+    for process in &run.processes {
+        assert!(
+            process
+                .tables
+                .sites
+                .values()
+                .all(|site| site.args.is_empty())
+        );
+        assert!(process.tables.keys.is_empty());
+        for ring in &process.rings {
+            let contents = ring.contents().expect("the ring can be read");
+            for record in contents.records.iter().flatten() {
+                assert_eq!(record.w[2], 0, "{record:?}");
+                assert_ne!(record.kind_number(), Kind::Continuation as u8);
+                records += 1;
+            }
+        }
+    }
+    assert!(records > 50, "{records} records");
 }
 
 #[test]

@@ -161,7 +161,8 @@ typedef struct ringscope_config {
     uint64_t max_size_bytes;    /* that full mode may write; default 4 GiB */
     int32_t rank;               /* among the processes of the same job; -1 for none */
     bool keeps_all_records;     /* full mode; else flight mode: the newest records of every thread */
-    uint8_t reserved[3];
+    bool keeps_values_out;      /* spans and instants are recorded without their arguments */
+    uint8_t reserved[2];
 } ringscope_config;
 
 /* What ringscope_init came to. */
@@ -445,6 +446,13 @@ RINGSCOPE_PRIVATE_INLINE bool ringscope_private_is_on(uint64_t level)
     return (__atomic_load_n(word, __ATOMIC_RELAXED) & level) != 0;
 }
 
+/* True when argument values are kept out of the files, as the word behind the level word says. */
+RINGSCOPE_PRIVATE_INLINE bool ringscope_private_keeps_values_out(void)
+{
+    const uint64_t *word = __atomic_load_n(&ringscope_private_object.level, __ATOMIC_RELAXED);
+    return __atomic_load_n(word + 1, __ATOMIC_RELAXED) != 0;
+}
+
 RINGSCOPE_PRIVATE_INLINE bool ringscope_private_is_ours(const ringscope_writer *writer)
 {
     const uint64_t *word = __atomic_load_n(&ringscope_private_object.generation, __ATOMIC_RELAXED);
@@ -696,11 +704,15 @@ RINGSCOPE_PRIVATE_INLINE void ringscope_private_encode_short(ringscope_payload *
         : ringscope_private_load_word(payload->bytes);
 }
 
-/* Encodes values of any length. */
+/* Encodes values of any length, unless they are kept out of the files. */
 RINGSCOPE_PRIVATE_INLINE void ringscope_private_encode(ringscope_writer *writer, ringscope_payload *payload,
     ringscope_private_values values)
 {
-    if (RINGSCOPE_PRIVATE_LIKELY(ringscope_private_values_len(values) <= RINGSCOPE_PRIVATE_INLINE_LEN))
+    if (RINGSCOPE_PRIVATE_UNLIKELY(values.count != 0 && ringscope_private_keeps_values_out())) {
+        payload->word = 0;
+        payload->len = 0;
+        payload->long_buffer = 0;
+    } else if (RINGSCOPE_PRIVATE_LIKELY(ringscope_private_values_len(values) <= RINGSCOPE_PRIVATE_INLINE_LEN))
         ringscope_private_encode_short(payload, values);
     else
         ringscope_private_put_long(writer, payload, values);
@@ -899,6 +911,7 @@ RINGSCOPE_PRIVATE_INLINE void ringscope_private_begin(ringscope_span *span, ring
     bool fast = run_time_name == NULL && where.track.name == NULL && id != 0 && (uintptr_t)writer > 1 &&
         ringscope_private_is_ours(writer) && ringscope_private_reads_counter() &&
         ringscope_private_values_len(values) <= RINGSCOPE_PRIVATE_INLINE_LEN &&
+        (values.count == 0 || !ringscope_private_keeps_values_out()) &&
         ringscope_private_claim(
             ringscope_private_slot(writer, index = (uint32_t)(id & writer->open_slot_mask)));
     if (RINGSCOPE_PRIVATE_UNLIKELY(!fast)) {

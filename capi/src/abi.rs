@@ -94,7 +94,8 @@ pub struct Config {
     pub(crate) max_size_bytes: u64,
     pub(crate) rank: i32,
     pub(crate) keeps_all_records: bool,
-    pub(crate) reserved: [u8; 3],
+    pub(crate) keeps_values_out: bool,
+    pub(crate) reserved: [u8; 2],
 }
 
 /// Bytes of a text in [`Status`], its NUL included.

@@ -175,7 +175,7 @@ pub unsafe extern "C" fn ringscope_private_set(
             let ring = Ring::of_writer((*span).writer);
             (ring, &mut *span, bytes(key), &*value)
         };
-        if ring.is_ours() {
+        if ring.is_ours() && !c_abi::keeps_values_out() {
             set(ring, span, key, value);
         }
     });

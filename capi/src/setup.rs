@@ -71,6 +71,9 @@ unsafe fn converted(config: *const Config) -> Option<ringscope::Config> {
     if config.keeps_all_records {
         converted = converted.mode(Mode::Full);
     }
+    if config.keeps_values_out {
+        converted = converted.without_argument_values();
+    }
     Some(converted)
 }
 

@@ -120,6 +120,10 @@ pub(crate) struct CaptureArgs {
     /// Bytes that the whole run may take [default: $RINGSCOPE_MAX_SIZE, else 4GiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_size: Option<Size>,
+    /// Keep argument values, which may be confidential, out of the run: spans and instants get no arguments [default:
+    /// RINGSCOPE_ARGS=off]
+    #[arg(long)]
+    pub(crate) no_args: bool,
     /// Start recording this long after the program's start; a number alone means seconds
     #[arg(long, value_name = "TIME")]
     pub(crate) delay: Option<SpanOfTime>,

@@ -16,6 +16,9 @@ use crate::{json, key};
 /// No exception is left behind.
 #[inline]
 pub(crate) fn put(payload: &mut Payload, key: *mut PyObject, value: *mut PyObject) {
+    if c_abi::keeps_values_out() {
+        return;
+    }
     let Some(key) = key::number(key) else {
         return c_abi::count(DropCause::ValueCut);
     };

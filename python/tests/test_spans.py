@@ -35,6 +35,20 @@ class Spans(ProgramTest):
         self.assertEqual(args["b"], "b'x'")
         self.assertNotIn("(1, 2)", args)
 
+    def test_values_can_be_kept_out(self):
+        trace = self.trace_of(
+            """
+            with ringscope.span('x', n=1, args={'s': 'secret'}) as s:
+                s.set(late='secret')
+            ringscope.instant('i', n=1)
+            ringscope.counter('c', 3)
+            """,
+            RINGSCOPE_ARGS="off",
+        )
+        self.assertNotIn("args", trace.span("x"))
+        self.assertNotIn("args", trace.instants("i")[0])
+        self.assertEqual([e["args"] for e in trace.events if e["name"] == "c" and e["ph"] == "C"], [{"c": 3}])
+
     def test_long_values_are_cut_and_say_so(self):
         trace = self.trace_of(
             """

@@ -32,6 +32,12 @@ pub fn reads_counter() -> bool {
     process::recording().is_some() && clock::source() != clock::ClockSource::Monotonic
 }
 
+/// True when argument values are kept out of the files; known once the process is set up.
+#[inline(always)]
+pub fn keeps_values_out() -> bool {
+    level::keeps_values_out()
+}
+
 /// Ticks of the process's clock, now.
 #[inline(always)]
 pub fn ticks() -> u64 {

@@ -65,6 +65,7 @@ pub struct Config {
     pub(crate) open_slots: usize,
     pub(crate) process_name: Path,
     pub(crate) rank: i32,
+    pub(crate) keeps_values_out: bool,
     pub(crate) log: bool,
     pub(crate) force_dir: bool,
     /// True when something asked for recording; false means off and silent.
@@ -97,6 +98,7 @@ impl Config {
             open_slots: DEFAULT_OPEN_SLOTS,
             process_name: Path::new(),
             rank: -1,
+            keeps_values_out: false,
             log: false,
             force_dir: false,
             wanted: true,
@@ -157,6 +159,13 @@ impl Config {
         self
     }
 
+    /// Keeps argument values out of the files: spans and instants are recorded without arguments. Names, counters and
+    /// correlations are recorded all the same.
+    pub fn without_argument_values(mut self) -> Config {
+        self.keeps_values_out = true;
+        self
+    }
+
     /// The configuration with what the environment says put over it.
     pub(crate) fn with_environment(mut self) -> Config {
         let get = |name| environment(name);
@@ -191,6 +200,11 @@ impl Config {
             .iter()
             .find_map(|name| text(name)?.trim().parse().ok().filter(|r| *r >= 0));
         self.rank = rank.unwrap_or(self.rank);
+        match get(c"RINGSCOPE_ARGS") {
+            Some(b"off") => self.keeps_values_out = true,
+            Some(b"on") => self.keeps_values_out = false,
+            _ => {}
+        }
         self.log = get(c"RINGSCOPE_LOG") == Some(b"stderr");
         self.force_dir = get(c"RINGSCOPE_FORCE_DIR") == Some(b"1");
         self

@@ -1,4 +1,5 @@
-//! The two words that the hot path reads and others write: the level, and the fork canary's generation.
+//! The words that the hot path reads and others write: the level, whether argument values are kept out, and the fork
+//! canary's generation.
 //!
 //! Both lie in statics of a page of their own, so that a check is one load from a fixed address. At start-up the
 //! kernel puts other memory under these addresses: a sealed memfd under the level, which `ringscope level` writes
@@ -22,14 +23,17 @@ const PAGE: usize = 65_536;
 #[cfg_attr(not(target_arch = "x86_64"), repr(C, align(65536)))]
 struct WordPage {
     word: AtomicU64,
-    rest: [AtomicU64; PAGE / 8 - 1],
+    /// Under the level: 1 when argument values are kept out of the files.
+    second: AtomicU64,
+    rest: [AtomicU64; PAGE / 8 - 2],
 }
 
 impl WordPage {
     const fn new(word: u64) -> WordPage {
         WordPage {
             word: AtomicU64::new(word),
-            rest: [const { AtomicU64::new(0) }; PAGE / 8 - 1],
+            second: AtomicU64::new(0),
+            rest: [const { AtomicU64::new(0) }; PAGE / 8 - 2],
         }
     }
 }
@@ -57,6 +61,17 @@ pub(crate) fn mask() -> u64 {
     LEVEL.word.load(Ordering::Relaxed)
 }
 
+/// True when argument values are kept out of the files.
+#[inline(always)]
+pub(crate) fn keeps_values_out() -> bool {
+    LEVEL.second.load(Ordering::Relaxed) != 0
+}
+
+/// Keeps argument values out of the files from now on, or lets them in; while nothing is recorded yet.
+pub(crate) fn keep_values_out(out: bool) {
+    LEVEL.second.store(out.into(), Ordering::Relaxed);
+}
+
 /// Switches recording.
 pub(crate) fn set_mask(mask: u64) {
     LEVEL.word.store(mask, Ordering::Relaxed);
@@ -80,15 +95,17 @@ pub(crate) fn generation_word() -> &'static AtomicU64 {
     &CANARY.word
 }
 
-/// Puts a new memfd with `mask` in it under the level word.
+/// Puts a new memfd with `mask` in it under the level word, and what stands behind the word behind it.
 ///
 /// # Errors
 ///
 /// The error number of the call that failed; the level word then stays private to the process.
 pub(crate) fn share_level_word(mask: u64) -> Result<OwnedFd, i32> {
     let fd = sys::sealed_memfd(c"ringscope-level", PAGE)?;
-    let bytes = mask.to_le_bytes();
-    // SAFETY: writes eight bytes from a live array to a descriptor that is open.
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&mask.to_le_bytes());
+    bytes[8..].copy_from_slice(&u64::from(keeps_values_out()).to_le_bytes());
+    // SAFETY: writes sixteen bytes from a live array to a descriptor that is open.
     let written = unsafe { libc::pwrite(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
     if written != bytes.len() as isize {
         return Err(crate::place::last_errno());
@@ -99,9 +116,10 @@ pub(crate) fn share_level_word(mask: u64) -> Result<OwnedFd, i32> {
 
 /// Takes a child's level word away from its parent's memfd, keeping its value: for a child that gets no memfd.
 pub(crate) fn unshare_level_word() {
-    let mask = mask();
+    let (mask, out) = (mask(), keeps_values_out());
     // Between the two the word reads 0: off, for a moment, in a process that is being set up.
     if map_over(&LEVEL, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).is_ok() {
+        keep_values_out(out);
         set_mask(mask);
     }
 }
@@ -163,4 +181,4 @@ fn map_over(page: &'static WordPage, flags: libc::c_int, fd: libc::c_int) -> Res
 }
 
 // The page's other words exist to keep it to itself.
-const _: () = assert!(size_of::<WordPage>() == PAGE && core::mem::offset_of!(WordPage, rest) == 8);
+const _: () = assert!(size_of::<WordPage>() == PAGE && core::mem::offset_of!(WordPage, rest) == 16);

@@ -8,9 +8,9 @@ use ringscope_ringbuf::layout::{DropCause, MAX_VALUE_LEN, OPEN_SLOT_PAYLOAD};
 use ringscope_ringbuf::payload::{CUT, floor_char_boundary};
 
 use crate::long_value::{LONG_WORDS, LongValues};
-use crate::process;
 use crate::thread::ThreadRing;
 use crate::value::{Args, Value};
+use crate::{level, process};
 
 /// Length of a text, and where it is cut its full length behind it.
 const TEXT_FRAME: usize = 2 + 4;
@@ -310,6 +310,9 @@ impl Payload {
     /// of its thread's long buffers.
     #[inline(always)]
     pub(crate) fn of<A: Args>(args: &A, words: &[AtomicU64], ring: Option<&ThreadRing>) -> Payload {
+        if !A::TYPES.is_empty() && level::keeps_values_out() {
+            return Payload::empty();
+        }
         if A::IS_WORD {
             return Payload {
                 word: args.word(),

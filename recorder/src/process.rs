@@ -359,7 +359,7 @@ impl Process {
         let source = clock::choose();
         let generation = (sys::random_u64() & !1).max(OFF_GENERATION + 2);
         let mask = run_level(&config);
-        let (level_fd, level_inode, level_device) = share_level(mask);
+        let (level_fd, level_inode, level_device) = share_level(mask, config.keeps_values_out);
         let config = Config {
             level: mask,
             ..config
@@ -522,7 +522,8 @@ fn run_level(config: &Config) -> u64 {
 }
 
 /// Puts the level word where `ringscope level` reaches it: descriptor, inode and device of its memfd.
-fn share_level(mask: u64) -> (i32, u64, u64) {
+fn share_level(mask: u64, keeps_values_out: bool) -> (i32, u64, u64) {
+    level::keep_values_out(keeps_values_out);
     level::set_mask(mask);
     let shared = level::share_level_word(mask).and_then(|fd: OwnedFd| {
         let (device, inode) = sys::device_and_inode(fd.as_raw_fd())?;

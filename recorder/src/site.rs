@@ -8,6 +8,7 @@ use ringscope_ringbuf::layout::DropCause;
 use ringscope_ringbuf::payload::ArgType;
 use ringscope_ringbuf::registration::Registration;
 
+use crate::level;
 use crate::name_table::{self, Use};
 use crate::process::{self, Process};
 use crate::value::Args;
@@ -172,7 +173,11 @@ impl Site {
             value: b"",
         };
         let mut args = [empty; MAX_ARGS];
-        let count = types.len().min(self.keys.len());
+        // A place whose records have no values has no arguments.
+        let count = match level::keeps_values_out() {
+            true => 0,
+            false => types.len().min(self.keys.len()),
+        };
         for (arg, (key, arg_type)) in args.iter_mut().zip(self.keys.iter().zip(types)) {
             *arg = Arg {
                 key: key.as_bytes(),

@@ -15,7 +15,7 @@ use crate::site::Site;
 use crate::thread::{self, ThreadRing};
 use crate::track::Track;
 use crate::value::{Args, Value};
-use crate::{clock, process};
+use crate::{clock, level, process};
 
 /// A span that has begun; it is recorded when the guard is dropped. Made by [`span!`](crate::span!).
 ///
@@ -123,6 +123,9 @@ impl Span {
         let Some(ring) = (unsafe { self.ring.as_ref() }).filter(|ring| ring.is_ours()) else {
             return;
         };
+        if level::keeps_values_out() {
+            return;
+        }
         let Some(key_id) =
             name_table::find(Use::Key, key.as_bytes()).map(|key| key.id_in(ring.process))
         else {

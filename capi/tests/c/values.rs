@@ -79,6 +79,31 @@ fn every_value_and_name_is_there() {
     }
 }
 
+/// What a record without values is shown as.
+fn without_values(text: &str) -> String {
+    let is_value = |word: &&str| word.find('=').is_some_and(|at| at > 0);
+    let name: Vec<&str> = text.split(' ').take_while(|word| !is_value(word)).collect();
+    let track = match text.contains('=') && text.ends_with(" on track") && !text.contains(" = ") {
+        true => " on track",
+        false => "",
+    };
+    name.join(" ") + track
+}
+
+#[test]
+fn values_can_be_kept_out() {
+    for language in Language::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = [("RINGSCOPE_ARGS", "off")];
+        let process = recorded(language, "values.c", dir.path(), &settings);
+        for (text, expected) in process.texts().iter().zip(VALUES) {
+            assert_eq!(*text, without_values(expected), "{language:?}");
+        }
+        // Nothing was there to be cut.
+        assert_eq!(process.counted(), [("not_shown_while_open", 6)]);
+    }
+}
+
 #[test]
 fn configuration_by_code_and_levels() {
     for language in Language::ALL {

@@ -117,6 +117,9 @@ fn environment(
     if args.place.force_dir {
         environment.push(("RINGSCOPE_FORCE_DIR", "1".into()));
     }
+    if args.capture.no_args {
+        environment.push(("RINGSCOPE_ARGS", "off".into()));
+    }
     environment
 }
 
