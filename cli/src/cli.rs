@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Switch recording in the running processes of a run
     Level(LevelArgs),
+    /// What this machine gives to a recording: clock, room, limits, cost of a span; is it fit?
+    Doctor(DoctorArgs),
     /// Make one file of a run, which every command takes for the run
     Pack(PackArgs),
     /// Make one trace of the fragments that the processes of a serving stack left
@@ -221,6 +223,31 @@ impl LimitArgs {
             files: self.max_files.unwrap_or(default.files),
         }
     }
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  ringscope doctor                                   can this machine record, and what does a span cost here?
+  ringscope doctor --threads 200 --ring-size 16MiB   is there room for what is planned?
+  ringscope doctor --json | jq .cost                 the same for programs
+
+Exit status: 0 the machine is fit, perhaps with warnings; 1 it is not, with one line that names what is missing.";
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Bytes of records in each thread's ring [default: $RINGSCOPE_RING_SIZE, else 1MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) ring_size: Option<Size>,
+    /// Threads that are to record at once [default: four a processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) threads: Option<u32>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const DECODE_EXAMPLES: &str = "\

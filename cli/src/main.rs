@@ -5,11 +5,14 @@
 mod align;
 mod cli;
 mod decode;
+mod doctor;
 mod exit_code;
 mod failure;
 mod filter;
 mod gc;
 mod inspect;
+#[allow(unsafe_code, reason = "all system calls that std does not offer")]
+mod kernel;
 mod level;
 mod losses;
 mod ls;
@@ -64,6 +67,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Inspect(args) => inspect::run(args),
         Command::Ls(args) => ls::run(args),
         Command::Gc(args) => gc::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Level(args) => level::run(args),
         Command::Pack(args) => pack::run(args),
         Command::Merge(args) => merge::run(args),

@@ -5,6 +5,7 @@ use core::ffi::CStr;
 use ringscope_ringbuf::layout::{
     LEVEL_ALL, LEVEL_E2E, LEVEL_KERNEL, LEVEL_OFF, MAX_OPEN_SLOTS, MODE_FLIGHT, MODE_FULL,
 };
+use ringscope_ringbuf::room::ring_log2;
 use ringscope_ringbuf::setting::{DEFAULT_LEVEL, parse_level, parse_size};
 
 use crate::path::Path;
@@ -221,17 +222,9 @@ impl Config {
 
     /// Records of a ring as a power of two, from the size in bytes.
     pub(crate) fn ring_log2(&self) -> u32 {
-        use ringscope_ringbuf::layout::{MAX_CAPACITY_LOG2, RECORD_LEN};
-        let records = (self.ring_bytes / RECORD_LEN as u64).clamp(1, 1 << MAX_CAPACITY_LOG2);
-        records
-            .next_power_of_two()
-            .trailing_zeros()
-            .max(MIN_RING_LOG2)
+        ring_log2(self.ring_bytes)
     }
 }
-
-/// Smallest ring that a recorder makes: 16 KiB, so that the longest record takes no more than a part of it.
-pub(crate) const MIN_RING_LOG2: u32 = 9;
 
 /// An environment variable, empty ones included.
 fn environment(name: &CStr) -> Option<&'static [u8]> {

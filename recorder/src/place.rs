@@ -5,11 +5,11 @@
     reason = "a refusal carries its path in place: boxing it would allocate"
 )]
 
-use core::ffi::CStr;
 use core::fmt::Write;
 use std::io;
 
 use ringscope_ringbuf::clock::realtime_ns;
+use ringscope_ringbuf::room::ring_budget_bytes;
 use ringscope_ringbuf::sys::{self, FileSystem};
 
 use crate::config::{Config, temporary_dir};
@@ -193,41 +193,9 @@ fn check_file_system(path: &Path, force: bool) -> Result<(), Refusal> {
     }
 }
 
-/// Bytes that all rings of a process may take: a quarter of what the file system and (on tmpfs, whose pages are
-/// charged to it) the memory cgroup have left.
+/// Bytes that all rings of a process may take; none where that can't be told.
 pub(crate) fn ring_budget(run: &Path) -> u64 {
-    let Ok(fs) = FileSystem::of(run.as_c_str()) else {
-        return 0;
-    };
-    let free = if fs.name() == "tmpfs" {
-        fs.free_bytes.min(cgroup_headroom())
-    } else {
-        fs.free_bytes
-    };
-    free / 4
-}
-
-/// Bytes that the process's memory cgroup (version 2) may still take; `u64::MAX` without a limit.
-fn cgroup_headroom() -> u64 {
-    let mut groups = [0u8; 4096];
-    let len = sys::read_file(c"/proc/self/cgroup", &mut groups).unwrap_or(0);
-    let own = groups[..len]
-        .split(|b| *b == b'\n')
-        .find_map(|line| line.strip_prefix(b"0::"));
-    let Some(own) = own else {
-        return u64::MAX;
-    };
-    let mut group = Path::from_bytes(b"/sys/fs/cgroup");
-    group.push(own.strip_suffix(b"/").unwrap_or(own));
-    let limit = read_number(group.join("memory.max").as_c_str());
-    let used = read_number(group.join("memory.current").as_c_str());
-    limit.map_or(u64::MAX, |limit| limit.saturating_sub(used.unwrap_or(0)))
-}
-
-fn read_number(path: &CStr) -> Option<u64> {
-    let mut text = [0u8; 32];
-    let len = sys::read_file(path, &mut text).ok()?;
-    core::str::from_utf8(&text[..len]).ok()?.trim().parse().ok()
+    FileSystem::of(run.as_c_str()).map_or(0, |found| ring_budget_bytes(&found))
 }
 
 pub(crate) fn last_errno() -> i32 {

@@ -7,14 +7,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use ringscope_ringbuf::block::{Block, PairSource};
 use ringscope_ringbuf::file::{FileKind, file_start};
-use ringscope_ringbuf::layout::{
-    DropCause, OPEN_SLOT_LEN, RECORD_LEN, RingHeader, ring_header_len,
-};
+use ringscope_ringbuf::layout::{DropCause, OPEN_SLOT_LEN, RECORD_LEN, RingHeader};
 use ringscope_ringbuf::map::MappedRing;
 use ringscope_ringbuf::ring::Writer;
+use ringscope_ringbuf::room::{MIN_RING_LOG2, affordable_log2, ring_file_len};
 use ringscope_ringbuf::sys;
 
-use crate::config::MIN_RING_LOG2;
 use crate::long_value::LongValues;
 use crate::pool::MAX_RINGS;
 use crate::process::{self, Process};
@@ -22,8 +20,6 @@ use crate::spill::Spill;
 use crate::undisturbed::{SignalsHeld, Undisturbed};
 use crate::{arena, clock, level};
 
-/// A new ring takes at most this part of what rings may still take, so that many threads each get one.
-const BUDGET_SHARE: u64 = 16;
 /// Brackets of the clock pair at a ring's creation.
 const RING_BRACKETS: u32 = 16;
 
@@ -185,11 +181,13 @@ fn map_ring(process: &Process, index: u32, wished_log2: u32) -> Result<MappedRin
         return Err(libc::EMFILE);
     }
     let path = process.path_of(FileKind::Ring, index);
-    let mut log2 = affordable_log2(process, wished_log2).ok_or(libc::ENOSPC)?;
+    let open_slots = process.config.open_slots;
+    let budget = process.budget.load(Ordering::Relaxed);
+    let mut log2 = affordable_log2(budget, open_slots, wished_log2).ok_or(libc::ENOSPC)?;
     loop {
         match MappedRing::create(path.as_c_str(), &header(process, index, log2)) {
             Ok(ring) => {
-                let bytes = file_len(process, log2);
+                let bytes = ring_file_len(open_slots, log2);
                 let left = |budget: u64| Some(budget.saturating_sub(bytes));
                 // `left` always gives a value, so the update can't fail.
                 let _ = process
@@ -201,21 +199,6 @@ fn map_ring(process: &Process, index: u32, wished_log2: u32) -> Result<MappedRin
             Err(errno) => return Err(errno),
         }
     }
-}
-
-/// The size that is wished, or the largest that leaves rings for other threads; `None` when there is room for none.
-fn affordable_log2(process: &Process, wished_log2: u32) -> Option<u32> {
-    let budget = process.budget.load(Ordering::Relaxed);
-    let smallest = file_len(process, MIN_RING_LOG2);
-    if budget < smallest {
-        return None;
-    }
-    let records = (budget / BUDGET_SHARE / RECORD_LEN as u64).max(1);
-    Some(wished_log2.min(records.ilog2()).max(MIN_RING_LOG2))
-}
-
-fn file_len(process: &Process, capacity_log2: u32) -> u64 {
-    ring_header_len(process.config.open_slots) as u64 + ((RECORD_LEN as u64) << capacity_log2)
 }
 
 fn header(process: &Process, index: u32, capacity_log2: u32) -> RingHeader {

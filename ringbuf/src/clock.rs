@@ -50,7 +50,7 @@ pub fn detect() -> ClockSource {
         let path = c"/sys/devices/system/clocksource/clocksource0/current_clocksource";
         let len = crate::sys::read_file(path, &mut name).unwrap_or(0);
         if name[..len].starts_with(b"tsc")
-            || (name[..len].starts_with(b"kvm-clock") && tsc_is_invariant())
+            || (name[..len].starts_with(b"kvm-clock") && counter_is_invariant())
         {
             return ClockSource::Tsc;
         }
@@ -66,11 +66,19 @@ pub fn detect() -> ClockSource {
     }
 }
 
-/// CPUID leaf 0x8000_0007, EDX bit 8 (Intel SDM vol. 3, "Invariant TSC"; AMD APM vol. 3).
-#[cfg(target_arch = "x86_64")]
-fn tsc_is_invariant() -> bool {
-    use core::arch::x86_64::__cpuid;
-    __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0
+/// True when the processor itself says that its counter ticks at one rate, whatever its cores do.
+pub fn counter_is_invariant() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::__cpuid;
+        // Leaf 0x8000_0007, EDX bit 8 (Intel SDM vol. 3, "Invariant TSC"; AMD APM vol. 3).
+        __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // The architecture fixes the rate of aarch64's counter; of others nothing is known.
+        cfg!(target_arch = "aarch64")
+    }
 }
 
 /// The counter's frequency as the hardware states it, 0 where it does not.

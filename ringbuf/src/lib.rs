@@ -13,6 +13,7 @@
 //! | [`mod@file`] | reading ring, segment, lock and process files by `pread` |
 //! | [`clock`] | counters and clock pairs |
 //! | [`cost`] | what a span costs on this machine |
+//! | [`room`] | how much room rings may take |
 //! | [`setting`] | levels and sizes as people write them |
 //! | [`sys`] | system calls without allocation |
 //!
@@ -32,6 +33,8 @@ pub mod payload;
 pub mod reader;
 pub mod registration;
 pub mod ring;
+#[cfg(not(loom))]
+pub mod room;
 pub mod setting;
 pub mod sync;
 pub mod sys;

@@ -8,9 +8,9 @@ use std::process::{Child, Command, ExitStatus};
 
 use ringscope_ringbuf::sys;
 
-use super::kernel::{self, ProcessFd, Signal, Signals};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::kernel::{self, ProcessFd, Signal, Signals};
 
 /// Shells give this status when a command can't be executed.
 const CANNOT_EXECUTE: u8 = 126;

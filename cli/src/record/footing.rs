@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::kernel;
+use crate::kernel;
 
 /// A wake-up that comes so much later than asked for came after another thread on the same core.
 const LATE: Duration = Duration::from_micros(300);

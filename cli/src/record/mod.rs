@@ -3,10 +3,8 @@
 mod child;
 mod drain;
 mod footing;
-#[allow(unsafe_code, reason = "all system calls that std does not offer")]
-mod kernel;
 mod processes;
-mod run_dir;
+pub(crate) mod run_dir;
 mod schedule;
 mod summary;
 mod supervisor;
@@ -22,17 +20,17 @@ use ringscope_ringbuf::layout::{MODE_FLIGHT, MODE_FULL};
 use crate::cli::{Mode, RecordArgs};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::kernel::{self, Signals};
 use crate::level::LevelSet;
 use crate::size::Size;
 use child::Program;
 use drain::{Budget, Drain};
-use kernel::Signals;
 use run_dir::RunDirectory;
 use schedule::Schedule;
 use supervisor::Supervisor;
 use watch::Watch;
 
-const DEFAULT_RING_SIZE: Size = Size { bytes: 1 << 20 };
+pub(crate) const DEFAULT_RING_SIZE: Size = Size { bytes: 1 << 20 };
 const DEFAULT_MAX_SIZE: Size = Size { bytes: 4 << 30 };
 
 /// What is recorded: the arguments, else the environment, else the defaults.
@@ -65,7 +63,7 @@ impl Settings {
 }
 
 /// An argument, else what the environment says, else the default.
-fn setting<T: FromStr<Err = String>>(
+pub(crate) fn setting<T: FromStr<Err = String>>(
     argument: Option<T>,
     variable: &'static str,
     default: T,

@@ -9,7 +9,7 @@ use ringscope_ringbuf::file::{FileError, FileKind, FileName, LockFile, ProcessFi
 use ringscope_ringbuf::layout::{ProcessHeader, ROLE_PROCESS};
 use ringscope_ringbuf::sys;
 
-use super::kernel::ProcessFd;
+use crate::kernel::ProcessFd;
 
 /// Largest process file that is read for its header.
 const PROCESS_FILE_LIMIT: u64 = 256 << 20;

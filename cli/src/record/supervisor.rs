@@ -1,6 +1,6 @@
 //! The supervisor's own files in the run: identity, command, clock pairs, ends of processes, what draining came to.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +18,7 @@ use ringscope_ringbuf::map::MappedLock;
 use ringscope_ringbuf::sys;
 
 use crate::failure::Failure;
+use crate::kernel::c_path;
 
 /// Brackets of a clock pair: about 2 us once a second buy the best of 32.
 const PAIR_BRACKETS: u32 = 32;
@@ -172,12 +173,6 @@ fn joined(command: &[OsString]) -> Vec<u8> {
     let mut argv = arguments.join(&0);
     argv.truncate(MAX_BLOCK_LEN - size_of::<u32>());
     argv
-}
-
-/// The path as system calls take it.
-pub(crate) fn c_path(path: &Path) -> Result<CString, Failure> {
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|error| Failure::io("open", path, &error.into()))
 }
 
 /// The failure of a call that returned an error number.

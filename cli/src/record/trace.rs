@@ -10,9 +10,9 @@ use ringscope_decode::stats::{self, By, Row, SortKey};
 use ringscope_decode::{Limits, Run};
 use ringscope_decode::{Options, Order, Timeline};
 
-use super::kernel::{Signal, Signals, wait_readable};
 use crate::decode::{self, Written};
 use crate::failure::Failure;
+use crate::kernel::{Signal, Signals, wait_readable};
 use crate::output::Output;
 
 /// What decoding a recording came to.

@@ -11,12 +11,12 @@ use ringscope_ringbuf::file::{FileKind, FileName};
 use super::child::{Program, ProgramEnd};
 use super::drain::{Drain, DrainedRing};
 use super::footing::Footing;
-use super::kernel::{self, DirectoryWatch, Signal, Signals};
 use super::processes::{Processes, Watched};
 use super::run_dir::RunDirectory;
 use super::schedule::Schedule;
 use super::supervisor::Supervisor;
 use crate::failure::Failure;
+use crate::kernel::{self, DirectoryWatch, Signal, Signals};
 
 /// About once a second is enough: clocks drift by less than 1 us in between.
 const PAIR_INTERVAL: Duration = Duration::from_secs(1);

@@ -63,6 +63,19 @@ impl Sandbox {
         Outcome::from(self.ringscope(args).output().unwrap())
     }
 
+    /// Runs a shell script with the environment that `ringscope` gets, to its end.
+    pub(crate) fn shell(&self, script: &str) -> Outcome {
+        let mut command = Command::new("sh");
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
+        command
+            .args(["-c", script])
+            .current_dir(self.directory.path())
+            .env("RINGSCOPE_DIR", self.path("runs"));
+        Outcome::from(command.output().unwrap())
+    }
+
     /// Runs `ringscope record OPTIONS -- scripted STEPS` to its end.
     pub(crate) fn record(&self, options: &[&str], steps: &[&str]) -> Outcome {
         Outcome::from(self.recording(options, steps).output().unwrap())

@@ -9,8 +9,9 @@ use ringscope_ringbuf::layout::{RECORD_LEN, Record, SEGMENTS_BY_SUPERVISOR};
 use ringscope_ringbuf::packed::{pack, packing_room};
 use ringscope_ringbuf::sys;
 
-use super::super::supervisor::{c_path, system_failure};
+use super::super::supervisor::system_failure;
 use crate::failure::Failure;
+use crate::kernel::c_path;
 
 /// A segment file, made at the first append.
 #[derive(Debug)]

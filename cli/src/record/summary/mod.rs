@@ -9,11 +9,12 @@ use std::io;
 use ringscope_decode::{Run, Timeline};
 use ringscope_ringbuf::layout::{MAX_CAPACITY_LOG2, RECORD_LEN};
 
+use super::Settings;
 use super::run_dir::RunDirectory;
 use super::trace::{self, Decoded};
 use super::watch::Outcome;
-use super::{Settings, kernel::Signals};
 use crate::cli::{Mode, RecordArgs};
+use crate::kernel::Signals;
 use crate::size::Size;
 use crate::span_of_time::SpanOfTime;
 use crate::table::{self, Align, grouped, printable};

@@ -1,7 +1,8 @@
-//! What the supervisor asks the kernel for: signals as a descriptor, process descriptors, a directory watch,
-//! waiting. All unsafe code of the command line stands here.
+//! What is asked of the kernel beyond std: signals as a descriptor, process descriptors, a directory watch, waiting,
+//! limits, children. All unsafe code of the command line stands here.
 
 use std::ffi::CString;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
@@ -11,6 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::size::Size;
 
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
@@ -24,6 +28,12 @@ fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
 fn owned(result: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is new, and nobody else knows it.
     checked(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The path as system calls take it.
+pub(crate) fn c_path(path: &Path) -> Result<CString, Failure> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|error| Failure::io("open", path, &error.into()))
 }
 
 /// A signal that was sent to this process.
@@ -317,5 +327,109 @@ pub(crate) fn leave_core() {
         if libc::sched_setaffinity(0, size, &others) == 0 {
             libc::sched_setaffinity(0, size, &all);
         }
+    }
+}
+
+/// A limit of the kernel; `None` where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// The most that is allowed.
+    pub(crate) value: Option<u64>,
+}
+
+impl Limit {
+    fn of(value: libc::rlim_t) -> Limit {
+        Limit {
+            value: (value != libc::RLIM_INFINITY).then_some(value),
+        }
+    }
+
+    /// True when less than `needed` is allowed.
+    pub(crate) fn is_below(self, needed: u64) -> bool {
+        self.value.is_some_and(|value| value < needed)
+    }
+
+    /// As a size.
+    pub(crate) fn in_bytes(self) -> String {
+        self.value.map_or_else(
+            || "unlimited".to_owned(),
+            |value| Size::new(value).to_string(),
+        )
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value {
+            Some(value) => value.fmt(f),
+            None => f.write_str("unlimited"),
+        }
+    }
+}
+
+/// The limit that holds for this process now.
+pub(crate) fn soft_limit(resource: libc::__rlimit_resource_t) -> Limit {
+    Limit::of(limits(resource).rlim_cur)
+}
+
+/// The limit to which this process may raise the soft one.
+pub(crate) fn hard_limit(resource: libc::__rlimit_resource_t) -> Limit {
+    Limit::of(limits(resource).rlim_max)
+}
+
+fn limits(resource: libc::__rlimit_resource_t) -> libc::rlimit {
+    // SAFETY: rlimit is two integers, filled in by the call.
+    unsafe {
+        let mut limits: libc::rlimit = MaybeUninit::zeroed().assume_init();
+        libc::getrlimit(resource, &mut limits);
+        limits
+    }
+}
+
+/// What a forked child answers to `question`. To be called while this process has one thread.
+pub(crate) fn ask_child(question: impl FnOnce() -> bool) -> io::Result<bool> {
+    // SAFETY: this process has one thread, so the child finds no lock held that nobody there would release; it ends
+    // without running anything of the parent's.
+    let child = checked(unsafe {
+        match libc::fork() {
+            0 => libc::_exit(if question() { CHILD_SAYS_YES } else { 0 }),
+            child => child,
+        }
+    })?;
+    let mut status = 0;
+    // SAFETY: the status is live; the child is this process's own and has not been waited for.
+    while checked(unsafe { libc::waitpid(child, &mut status, 0) }).map_or_else(
+        |error| error.kind() == io::ErrorKind::Interrupted,
+        |_| false,
+    ) {}
+    Ok(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == CHILD_SAYS_YES)
+}
+
+/// Exit status by which the child of [`ask_child`] says yes.
+const CHILD_SAYS_YES: libc::c_int = 17;
+
+/// True when a child finds zeros in a page that its parent has written to and marked to be wiped.
+pub(crate) fn fork_wipes_page() -> io::Result<bool> {
+    const PAGE_LEN: usize = 4096;
+    // SAFETY: a new anonymous page, which nobody else knows; it is written and read inside its length, and unmapped once
+    // at the end, when no child reads it any more.
+    unsafe {
+        let page = libc::mmap(
+            std::ptr::null_mut(),
+            PAGE_LEN,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let word = page.cast::<u64>();
+        word.write_volatile(1);
+        let marked = checked(libc::madvise(page, PAGE_LEN, libc::MADV_WIPEONFORK));
+        let wiped = marked.and_then(|_| ask_child(|| word.read_volatile() == 0));
+        libc::munmap(page, PAGE_LEN);
+        wiped
     }
 }
