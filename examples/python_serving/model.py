@@ -48,6 +48,7 @@ class Transformer:
             )
             for _ in range(LAYERS)
         ]
+        self.unembedding = matrix(_WIDTH, VOCABULARY)
         cache = (LAYERS, slots, MAX_TOKENS, _HEADS, _HEAD_WIDTH)
         self._keys = np.zeros(cache, np.float32)
         self._values = np.zeros(cache, np.float32)
@@ -65,7 +66,7 @@ class Transformer:
 
     def head(self, state: np.ndarray) -> np.ndarray:
         """How well each token would come next, after the last position: [batch, vocabulary]."""
-        return _normal(state[:, -1]) @ self.embedding.T
+        return _normal(state[:, -1]) @ self.unembedding
 
     def _attention(self, index: int, state: np.ndarray, slots: np.ndarray, positions: np.ndarray) -> np.ndarray:
         batch, time, _ = state.shape
