@@ -6,7 +6,7 @@ import asyncio
 from typing import AsyncIterator, List
 
 from messages import Done
-from ringscope.profile import ProfileConfig, profile_span, start_profile, stop_profile
+from ringscope.profile import ProfileConfig, merge_profile, profile_span, start_profile, stop_profile
 from scheduler import ReplicaEngineCore, Sequence
 
 
@@ -69,10 +69,13 @@ class AsyncLLMEngine:
                 raise
 
     async def stop_profile(self) -> None:
-        """Stops profiling here and in all workers."""
+        """Stops profiling in all workers and here, and writes the trace."""
         async with self._switching:
-            stop_profile()
-            await self._control("stop_profile")
+            try:
+                await self._control("stop_profile")
+            finally:
+                stop_profile()
+                await asyncio.to_thread(merge_profile)
 
     async def _control(self, action: str) -> None:
         answers = [asyncio.wrap_future(replica.control(action)) for replica in self.living]

@@ -198,6 +198,25 @@ class Recorder(unittest.TestCase):
         profile.merge_profile()
         self.assertEqual([e["name"] for e in Trace(self.config.trace_file).spans()], ["second"])
 
+    def test_a_recorder_that_is_started_again_goes_on(self):
+        recorder = ProfileRecorder(self.config, initially_active=False)
+        self.assertFalse(self.config.fragments_dir.exists(), "nothing is written before it records")
+        for name in ("first", "second"):
+            self.assertTrue(recorder.start())
+            with recorder.span(name):
+                pass
+            self.assertTrue(recorder.stop())
+        trace = self.merge()
+        self.assertEqual({e["name"] for e in trace.spans()}, {"first", "second"})
+        self.assertEqual(len(trace.process_names(os.getpid())), 1)
+
+    def test_names_given_while_inactive_are_kept_until_it_records(self):
+        profile.configure_profiler(self.config, process_name="initial", initially_active=False)
+        profile.get_profiler(process_name="renamed")
+        profile.start_profile()
+        profile.stop_profile()
+        self.assertEqual(self.merge().process_names(os.getpid()), ["initial", "renamed"])
+
     def test_an_earlier_runs_fragments_go_and_other_files_stay(self):
         self.config.fragments_dir.mkdir(parents=True)
         stale = self.config.fragments_dir / "trace.123.jsonl"
@@ -226,6 +245,19 @@ class Recorder(unittest.TestCase):
         self.assertEqual({e["name"] for e in self.merge().spans()}, {"a", "b"})
         merge_fragments(other.fragments_dir, other.trace_file)
         self.assertEqual({e["name"] for e in Trace(other.trace_file).events if e["ph"] == "i"}, {"a-other", "b-other"})
+
+
+class FirstCalls(ProgramTest):
+    """What the module functions do before a recorder was asked for."""
+
+    def run_first(self, source):
+        self.run_program("from ringscope.profile import *\n" + source, SA_PROFILE_OUTPUT=str(self.dir / "out"))
+
+    def test_start_starts(self):
+        self.run_first("assert start_profile() is True and start_profile() is False and stop_profile() is True")
+
+    def test_stop_and_merge_record_nothing(self):
+        self.run_first("assert stop_profile() is False and merge_profile() == 0")
 
 
 class Processes(ProgramTest):

@@ -58,11 +58,15 @@ class ProfileRecorder(_ringscope.Recorder):
         self.enabled = config.enabled or _is_supervised()
         self.pid = os.getpid()
         self.process_name = process_name or _default_process_name()
+        # Names are written when the process is first active, so that one that never was leaves no file.
+        self._names_to_write = [self.process_name]
         levels = sum(bit for level, bit in _LEVEL_BITS.items() if level in config.levels)
         self._configure(levels, "verbose" in config.levels, _target_of(config))
-        self._set_active(self.enabled and (initially_active or _is_supervised()))
-        self._set_name(self.process_name)
         if self.enabled:
+            if _is_supervised():
+                _ringscope.process_name(self.process_name)
+            if initially_active or _is_supervised():
+                self._activate()
             atexit.register(self.close)
 
     @property
@@ -71,12 +75,10 @@ class ProfileRecorder(_ringscope.Recorder):
         return self._is_active()
 
     def start(self) -> bool:
-        """Records from now on; true when it did not before. In the main process this begins a session."""
+        """Records from now on; true when it did not before."""
         if not self.enabled or self.active:
             return False
-        if _session.is_main():
-            _attempt(_session.begin, self.config.fragments_dir)
-        self._set_active(True)
+        self._activate()
         return True
 
     def stop(self) -> bool:
@@ -111,11 +113,22 @@ class ProfileRecorder(_ringscope.Recorder):
         finally:
             os.close(file)
 
-    def _set_name(self, process_name: str) -> None:
+    def _activate(self) -> None:
+        self._set_active(True)
+        self._write_names()
+
+    def _rename(self, process_name: str) -> None:
         self.process_name = process_name
-        self.metadata("process_name", process_name, tid=0)
+        self._names_to_write.append(process_name)
+        if self.active:
+            self._write_names()
         if self.enabled and _is_supervised():
             _ringscope.process_name(process_name)
+
+    def _write_names(self) -> None:
+        for name in self._names_to_write:
+            self.metadata("process_name", name, tid=0)
+        self._names_to_write.clear()
 
     def _switch_over(self) -> None:
         """Makes the process record by this configuration: called before the first record, and when another recorder
@@ -139,7 +152,7 @@ def get_profiler(*, process_name: Optional[str] = None, initially_active: bool =
     profiler = _profiler
     if profiler is not None and _profiler_pid == os.getpid():
         if process_name is not None and profiler.process_name != process_name:
-            profiler._set_name(process_name)
+            profiler._rename(process_name)
         return profiler
     if profiler is not None:
         # A forked child goes on as its parent did.
@@ -166,17 +179,20 @@ def is_enabled(level: str = "e2e") -> bool:
 
 def start_profile() -> bool:
     """Starts recording in this process; in the main process a new session begins. True when it did not record before."""
-    return get_profiler().start()
+    profiler = get_profiler(initially_active=False)
+    if profiler.enabled and not profiler.active and _session.is_main():
+        _attempt(_session.begin, profiler.config.fragments_dir)
+    return profiler.start()
 
 
 def stop_profile() -> bool:
     """Stops recording in this process; true when it recorded before."""
-    return get_profiler().stop()
+    return get_profiler(initially_active=False).stop()
 
 
 def merge_profile() -> int:
     """Stops recording, and writes the trace of the session; the number of events in it, 0 when profiling is off."""
-    profiler = get_profiler()
+    profiler = get_profiler(initially_active=False)
     profiler.stop()
     if not profiler.enabled:
         return 0
