@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Record(RecordArgs),
     /// Turn runs into a trace (Chrome trace JSON or Perfetto's format)
     Decode(DecodeArgs),
+    /// Decode the last seconds of a run that is still being recorded
+    Snapshot(SnapshotArgs),
     /// Table of how often and how long, by name, thread, process or argument
     Stats(StatsArgs),
     /// What each process and thread was doing last, also after a crash
@@ -168,6 +170,14 @@ pub(crate) struct FilterArgs {
     /// Up to this time, written as for --from
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) to: Option<TimeBound>,
+    #[command(flatten)]
+    pub(crate) events: EventFilterArgs,
+}
+
+/// The same, whenever they were recorded.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Which records")]
+pub(crate) struct EventFilterArgs {
     /// Names that match; '!GLOB' excludes. May be repeated
     #[arg(long, value_name = "GLOB")]
     pub(crate) name: Vec<String>,
@@ -322,6 +332,46 @@ pub(crate) enum TimeBaseName {
     Monotonic,
     /// 1970
     Epoch,
+}
+
+const SNAPSHOT_EXAMPLES: &str = "\
+Examples:
+  ringscope snapshot 4711 --last 10s                   what process 4711 and its run did until now
+  ringscope snapshot RUN --last 500ms -o slow.pftrace  in Perfetto's format
+  ringscope snapshot --last 2s --name 'worker.*'       of the newest run, what matches
+
+The program is neither stopped nor slowed. All threads are cut at the moment the command starts; what stands open
+then is drawn up to it. How far back the records go is up to the rings (`record --ring-size`, `--mode full`). Of a
+run that has ended, the last seconds before its end are taken.";
+
+/// Arguments of `snapshot`.
+#[derive(Debug, Args)]
+#[command(after_help = SNAPSHOT_EXAMPLES)]
+pub(crate) struct SnapshotArgs {
+    /// Run directory, pack, or id of a process that records [default: the newest run]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// How far back; a number alone means seconds
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub(crate) last: SpanOfTime,
+    /// Trace to write; .gz compresses; %p is the process id, %h the host, - standard output
+    #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
+    pub(crate) output: PathBuf,
+    /// Format [default: perfetto for names that end in .pftrace or .pftrace.gz, else chrome]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<FormatName>,
+    /// Order of the events in the file
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = OrderName::Time)]
+    pub(crate) order: OrderName,
+    /// What time stamps count from
+    #[arg(long, value_name = "BASE", value_enum, default_value_t = TimeBaseName::Run)]
+    pub(crate) time_base: TimeBaseName,
+    #[command(flatten)]
+    pub(crate) filter: EventFilterArgs,
+    #[command(flatten)]
+    pub(crate) effort: EffortArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 const STATS_EXAMPLES: &str = "\

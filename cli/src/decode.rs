@@ -161,7 +161,8 @@ fn write_parts(
     })
 }
 
-fn tell(path: &Path, written: &Written) {
+/// Says what was written, on standard error.
+pub(crate) fn tell(path: &Path, written: &Written) {
     if let Some(bytes) = written.bytes {
         eprintln!(
             "{}: {} events, {}; open it in https://ui.perfetto.dev",
@@ -192,7 +193,7 @@ pub(crate) fn threads(jobs: Option<usize>) -> usize {
 }
 
 /// What `%p` stands for: the run's first process.
-fn first_pid(runs: &[Run]) -> u32 {
+pub(crate) fn first_pid(runs: &[Run]) -> u32 {
     let mut processes = runs.iter().flat_map(|run| &run.processes);
     processes.next().map_or(0, |process| process.pid)
 }

@@ -23,6 +23,7 @@ mod record;
 mod selection;
 mod shell;
 mod size;
+mod snapshot;
 mod span_of_time;
 mod split;
 mod stats;
@@ -63,6 +64,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Record(args) => record::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Snapshot(args) => snapshot::run(args),
         Command::Stats(args) => stats::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Ls(args) => ls::run(args),

@@ -76,7 +76,7 @@ impl<'a> Assembly<'a> {
         self.scan_rings()?;
         self.place_unknown_sites();
         self.drop_recorded_open_spans()?;
-        self.end_open_events();
+        self.end_open_events(options.now_ns);
         self.collect_losses();
         self.count_recording();
         let row_count = self.rows.rows.len();
@@ -268,8 +268,8 @@ impl<'a> Assembly<'a> {
     }
 
     /// What was open when the records ended is drawn up to the last sign of life: of its process when that is
-    /// dead, else of the whole run.
-    fn end_open_events(&mut self) {
+    /// dead, else of the whole run, or now.
+    fn end_open_events(&mut self, now_ns: Option<i64>) {
         let count = self.rows.processes.len();
         let mut last_of: Vec<i64> = vec![i64::MIN; count];
         let mut last_of_all = i64::MIN;
@@ -292,7 +292,7 @@ impl<'a> Assembly<'a> {
                 .get(process)
                 .is_some_and(|p| p.liveness == Liveness::Alive);
             let last = if is_alive {
-                last_of_all
+                now_ns.unwrap_or(last_of_all)
             } else {
                 last_of.get(process).copied().unwrap_or(last_of_all)
             };

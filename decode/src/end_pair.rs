@@ -48,13 +48,33 @@ impl Run {
         }
         let pair = clock::pair(source, PairSource::Decoder, BRACKETS);
         if let Ok(pair) = write_or_read(self.files_dir(), source, pair) {
-            let path = self.files_dir().join(NAME.to_string());
-            let mut supervisor = Process::unknown(path, NAME.pid, NAME.nonce);
-            supervisor.boot_id = sys::boot_id();
-            supervisor.clock_source = source as u32;
-            supervisor.pairs.push(pair);
-            self.supervisors.push(supervisor);
+            self.add_supervisor_with(pair, source);
         }
+    }
+
+    /// Ties the ticks of living processes to the clock at this moment, in what was opened, not in its files: so that
+    /// what they record now is converted without guessing how their counter went on. Does nothing for runs of another
+    /// boot or clock.
+    pub fn add_pair_of_now(&mut self) {
+        let source = clock::detect();
+        let is_tied = |p: &Process| {
+            p.liveness == Liveness::Alive && p.is_of_this_boot() && p.clock() == Some(source)
+        };
+        if source == ClockSource::Monotonic || !self.processes.iter().any(is_tied) {
+            return;
+        }
+        let pair = clock::pair(source, PairSource::Decoder, BRACKETS);
+        self.add_supervisor_with(pair, source);
+    }
+
+    /// Adds a supervisor that knows nothing but a pair.
+    fn add_supervisor_with(&mut self, pair: ClockPair, source: ClockSource) {
+        let path = self.files_dir().join(NAME.to_string());
+        let mut supervisor = Process::unknown(path, NAME.pid, NAME.nonce);
+        supervisor.boot_id = sys::boot_id();
+        supervisor.clock_source = source as u32;
+        supervisor.pairs.push(pair);
+        self.supervisors.push(supervisor);
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Options {
     pub threads: Option<usize>,
     /// CLOCK_MONOTONIC of the run's start, ns, where another time line tells it; `None`: what the run says.
     pub start_ns: Option<i64>,
+    /// Moment that the spans which stand open in living processes are drawn up to, CLOCK_MONOTONIC in ns; `None`: the
+    /// last record of all.
+    pub now_ns: Option<i64>,
     /// What to add to the times of recorders, by their nonce, ns.
     pub shifts_ns: HashMap<u64, i64>,
 }

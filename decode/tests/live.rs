@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::*;
-use ringscope_decode::{Limits, Liveness, Options, Run, Timeline};
+use ringscope_decode::{Filter, Limits, Liveness, Options, Run, TimeBound, Timeline};
 use ringscope_ringbuf::file::FileKind;
 use ringscope_ringbuf::layout::{Kind, RING_HEAD_OFFSET, SEQUENCE_BITS};
 use ringscope_ringbuf::payload::ArgType;
@@ -105,4 +105,40 @@ fn what_was_saved_after_the_ring_was_copied_is_left_out() {
     let timeline = run.timeline();
     assert_eq!(timeline.event_count, 30);
     assert!(!timeline.losses.any(), "{:?}", timeline.losses);
+}
+
+/// What threads did after the moment of a snapshot is left out, though their rings are read later.
+#[test]
+fn living_processes_are_cut_at_one_moment() {
+    let run = TestRun::new();
+    let process = living_process(&run);
+    process.site(1, "work", "c", &[]);
+    for (index, tid) in [(0, 101), (1, 102)] {
+        process.owner(index, tid, 0, 0, "writer");
+        let ring = process.ring(index, 6, tid);
+        ring.span(1, 100, 200);
+        ring.span(1, 300, 500 + u64::from(index) * 100);
+        ring.open_span(1, 0, 600 + u64::from(index) * 200, &[]);
+    }
+    process.finish();
+    let at = |ticks: u64| (MONO_ZERO_NS + ticks * 10) as i64;
+    let timeline = run.timeline_with(&Options {
+        now_ns: Some(at(700)),
+        filter: Filter {
+            from: Some(TimeBound::Monotonic(at(350))),
+            to: Some(TimeBound::Monotonic(at(700))),
+            ..Filter::default()
+        },
+        ..Options::default()
+    });
+    let mut spans = Vec::new();
+    let visited =
+        timeline.visit(|event| spans.push((event.start_ns, event.end_ns, event.is_open())));
+    visited.unwrap();
+    spans.sort_unstable();
+    let expected = [(350, 500, false), (350, 600, false), (600, 700, true)];
+    assert_eq!(
+        spans,
+        expected.map(|(from, to, open)| (at(from), at(to), open))
+    );
 }

@@ -9,4 +9,5 @@ mod packs;
 mod recording;
 mod runs;
 mod sandbox;
+mod snapshots;
 mod traces;
