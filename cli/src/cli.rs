@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringscope_decode::{Limits, TimeBound};
 
+use crate::diff::Percent;
 use crate::level::LevelSet;
+use crate::open::Ui;
 use crate::size::Size;
 use crate::span_of_time::SpanOfTime;
 use crate::split::SplitBy;
@@ -14,13 +16,13 @@ use crate::split::SplitBy;
 const TOP_EXAMPLES: &str = "\
 Start here:
   ringscope record -o trace.json -- ./my_program --its-options
-  then drop trace.json into https://ui.perfetto.dev
+  ringscope open trace.json
 
 A RUN is a run directory, a directory of runs, a pack (RUN.tar.zst), or the id of a process that
 recorded; without one the newest run is taken.
 
 Exit status: 0 good; 1 failed, with one line `ringscope: what: where: why`; 2 wrong usage; 3 decoded
-with losses or damage under --strict. `record` gives the status of the program it ran.";
+with losses or damage under --strict, or `diff` found a regression. `record` gives the status of the program it ran.";
 
 /// Record what a program does, nanosecond by nanosecond, and look at it afterwards.
 #[derive(Debug, Parser)]
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Snapshot(SnapshotArgs),
     /// Table of how often and how long, by name, thread, process or argument
     Stats(StatsArgs),
+    /// What changed between two runs, and whether something got slower
+    Diff(DiffArgs),
+    /// Show a trace in the Perfetto UI
+    Open(OpenArgs),
     /// What each process and thread was doing last, also after a crash
     Inspect(InspectArgs),
     /// List the runs
@@ -340,9 +346,9 @@ Examples:
   ringscope snapshot RUN --last 500ms -o slow.pftrace  in Perfetto's format
   ringscope snapshot --last 2s --name 'worker.*'       of the newest run, what matches
 
-The program is neither stopped nor slowed. All threads are cut at the moment the command starts; what stands open
-then is drawn up to it. How far back the records go is up to the rings (`record --ring-size`, `--mode full`). Of a
-run that has ended, the last seconds before its end are taken.";
+The program is neither stopped nor slowed. All threads are cut at the moment the command starts; what
+stands open then is drawn up to it. How far back the records go is up to the rings (`record --ring-size`,
+`--mode full`). Of a run that has ended, the last seconds before its end are taken.";
 
 /// Arguments of `snapshot`.
 #[derive(Debug, Args)]
@@ -457,6 +463,114 @@ pub(crate) enum SortName {
     Max,
     /// 99th percentile
     P99,
+}
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  ringscope diff before.tar.zst after.tar.zst       by name, largest change of total time first
+  ringscope diff A B --skip-first 2 --threshold 5   warm-up left out; 5 % are too much
+  ringscope diff A B --metric p99 --name 'http.*'   some names, by their slowest hundredth
+  ringscope diff A B --json | jq '.rows[] | select(.verdict == \"regressed\")'
+
+Figures are those of RUN_B, changes are against RUN_A. A row has regressed, and the exit status is 3,
+when all of this is true:
+  - its mean and its median are both more than --threshold longer (or what --metric names is). One span
+    that took ten times its time, as happens where others use the machine, moves the mean alone;
+  - it has at least --min-count spans in both runs;
+  - its spans take at least --min-total together in RUN_B: of what takes less, most is noise.
+What changed beyond the threshold but misses the other two is told as `too little to tell`. What stands
+in one run only is told as well, and is no regression.";
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub(crate) struct DiffArgs {
+    /// Run to compare with: run directory, directory of runs, pack, or process id
+    #[arg(value_name = "RUN_A")]
+    pub(crate) run_a: PathBuf,
+    /// Run that may have become slower
+    #[arg(value_name = "RUN_B")]
+    pub(crate) run_b: PathBuf,
+    /// Growth that counts as a regression, in percent
+    #[arg(long, value_name = "PCT", default_value = "10")]
+    pub(crate) threshold: Percent,
+    /// What has to grow beyond the threshold
+    #[arg(long, value_name = "METRIC", value_enum, default_value_t = MetricName::Typical)]
+    pub(crate) metric: MetricName,
+    /// Spans that a row has at least, in both runs, to be judged
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) min_count: u64,
+    /// Time that the spans of a row take at least, together, to be judged
+    #[arg(long, value_name = "TIME", default_value = "1ms")]
+    pub(crate) min_total: SpanOfTime,
+    /// What a row stands for: name, cat, process, thread, lane, or arg:KEY
+    #[arg(long, value_name = "WHAT", default_value = "name")]
+    pub(crate) by: ByName,
+    /// Compare the gaps between spans of this name instead of the spans
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gaps: Option<String>,
+    /// Leave out the first N spans of each name in each process
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) skip_first: usize,
+    /// JSON: an object with the rows, times in nanoseconds, changes as parts of what was
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    #[command(flatten)]
+    pub(crate) effort: EffortArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// What `diff` compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MetricName {
+    /// Mean and median, both
+    Typical,
+    /// Number of spans
+    Count,
+    /// Sum of the spans' times
+    Total,
+    /// Mean time of a span
+    Mean,
+    /// Median
+    P50,
+    /// 99th percentile
+    P99,
+}
+
+const OPEN_EXAMPLES: &str = "\
+Examples:
+  ringscope open trace.json        serve it to https://ui.perfetto.dev, and start a browser
+  ringscope open 4711              decode the newest run of process 4711 first
+  ringscope open trace.pftrace --ui http://localhost:10000
+
+The trace stays on this machine: the page that the browser loads reads it from the loopback interface,
+and is the only one that may. The command ends once the trace was read, or on Ctrl-C.
+
+The last example does without internet, with a UI that runs here: build it once from
+https://github.com/google/perfetto (tools/install-build-deps --ui, ui/build); ui/run-dev-server serves
+it. Or load a Chrome trace at chrome://tracing, a part of that browser.";
+
+/// Arguments of `open`.
+#[derive(Debug, Args)]
+#[command(after_help = OPEN_EXAMPLES)]
+pub(crate) struct OpenArgs {
+    /// Trace, or a run to decode: run directory, pack, or process id [default: the newest run]
+    #[arg(value_name = "TRACE|RUN")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Address of the UI, which alone may read the trace
+    #[arg(long, value_name = "URL", default_value = "https://ui.perfetto.dev")]
+    pub(crate) ui: Ui,
+    /// Port to serve on, 0 for any that is free; https://ui.perfetto.dev may read from 9001 only
+    #[arg(long, value_name = "PORT", default_value_t = 9001)]
+    pub(crate) port: u16,
+    /// Print the address only, start no browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 const INSPECT_EXAMPLES: &str = "\

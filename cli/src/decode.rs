@@ -165,10 +165,11 @@ fn write_parts(
 pub(crate) fn tell(path: &Path, written: &Written) {
     if let Some(bytes) = written.bytes {
         eprintln!(
-            "{}: {} events, {}; open it in https://ui.perfetto.dev",
+            "{}: {} events, {}; show it: ringscope open {}",
             path.display(),
             grouped(written.events),
-            Size::new(bytes)
+            Size::new(bytes),
+            path.display()
         );
     }
 }

@@ -11,7 +11,7 @@ pub(crate) enum ExitCode {
     Failed,
     /// 2: the command line was wrong.
     Usage,
-    /// 3: done, but with losses or damage, and `--strict` was given.
+    /// 3: done, but with losses or damage, and `--strict` was given; or `diff` found a regression.
     Strict,
     /// `record`: the status of the recorded program, 128 + signal when a signal ended it.
     Program(u8),

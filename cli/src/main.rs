@@ -5,6 +5,7 @@
 mod align;
 mod cli;
 mod decode;
+mod diff;
 mod doctor;
 mod exit_code;
 mod failure;
@@ -17,6 +18,7 @@ mod level;
 mod losses;
 mod ls;
 mod merge;
+mod open;
 mod output;
 mod pack;
 mod record;
@@ -66,6 +68,8 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Decode(args) => decode::run(args),
         Command::Snapshot(args) => snapshot::run(args),
         Command::Stats(args) => stats::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Open(args) => open::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Ls(args) => ls::run(args),
         Command::Gc(args) => gc::run(args),

@@ -17,6 +17,7 @@
 //! | [`trace`], [`mod@format`], [`chrome`] | a time line | a trace |
 //! | [`cost`] | a time line | what recording itself cost |
 //! | [`stats`] | a time line | a table |
+//! | [`comparison`] | two tables | what changed |
 //! | [`inspect`] | runs | what every thread was doing |
 //!
 //! Files are read by `pread`, never mapped: one that is cut short or grows can't hurt. Damage stays local: the piece
@@ -43,6 +44,7 @@ mod arrows;
 mod assembly;
 pub mod chrome;
 pub mod clock;
+pub mod comparison;
 pub mod cost;
 pub mod discovery;
 mod distribution;

@@ -98,10 +98,11 @@ fn tell(args: &MergeArgs, path: &Path, events: u64, bytes: Option<u64>) -> Resul
     }
     if let Some(bytes) = bytes {
         eprintln!(
-            "{}: {} events, {}; open it in https://ui.perfetto.dev",
+            "{}: {} events, {}; show it: ringscope open {}",
             path.display(),
             grouped(events),
-            Size::new(bytes)
+            Size::new(bytes),
+            path.display()
         );
     }
     Ok(())

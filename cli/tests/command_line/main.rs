@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod comparing;
 mod doctor;
 mod levels;
+mod opening;
 mod options;
 mod packs;
 mod recording;

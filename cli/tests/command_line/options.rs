@@ -7,7 +7,9 @@ fn wrong_usage_exits_with_2() {
     let sandbox = Sandbox::new();
     for args in [
         &[][..],
-        &["snapshot"],
+        &["snapshot", "--last", "soon"],
+        &["diff", "run"],
+        &["open", "trace.json", "--port", "66000"],
         &["record"],
         &["record", "--nvtx", "--", "true"],
         &["record", "--ring-size", "big", "--", "true"],
@@ -32,7 +34,9 @@ fn help_shows_examples() {
         .run(&["--help"])
         .expect_code(0)
         .expect_stdout("Start here:");
-    for command in ["record", "decode", "stats", "inspect", "level"] {
+    for command in [
+        "record", "decode", "snapshot", "stats", "diff", "open", "inspect", "level",
+    ] {
         sandbox
             .run(&[command, "--help"])
             .expect_code(0)

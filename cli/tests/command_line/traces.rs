@@ -26,7 +26,7 @@ fn record_writes_the_trace() {
         .record(&["-o", "t-%p.json"], &["spans:100", "end"])
         .expect_code(0)
         .expect_stderr("100, none lost")
-        .expect_stderr("https://ui.perfetto.dev");
+        .expect_stderr("show it: ringscope open t-");
     let [name] = &sandbox.files()[..] else {
         panic!("{:?}", sandbox.files());
     };

@@ -176,7 +176,8 @@ fn write_decoded(
             .map_or_else(String::new, |bytes| format!(", {}", Size::new(bytes)));
         let _ = writeln!(
             text,
-            "trace      {}{size}; open https://ui.perfetto.dev and drop it there",
+            "trace      {}{size}; show it: ringscope open {}",
+            path.display(),
             path.display()
         );
     }
