@@ -560,10 +560,10 @@ pub(crate) struct OpenArgs {
     /// Trace, or a run to decode: run directory, pack, or process id [default: the newest run]
     #[arg(value_name = "TRACE|RUN")]
     pub(crate) trace: Option<PathBuf>,
-    /// Address of the UI, which alone may read the trace
+    /// Address of the UI, whose page alone may read the trace
     #[arg(long, value_name = "URL", default_value = "https://ui.perfetto.dev")]
     pub(crate) ui: Ui,
-    /// Port to serve on, 0 for any that is free; https://ui.perfetto.dev may read from 9001 only
+    /// Port to serve on, 0 for any that is free; the UI on the web may read from 9001 only
     #[arg(long, value_name = "PORT", default_value_t = 9001)]
     pub(crate) port: u16,
     /// Print the address only, start no browser
