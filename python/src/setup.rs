@@ -166,7 +166,7 @@ pub(crate) unsafe extern "C" fn now_ns(_: *mut PyObject, _: *mut PyObject) -> *m
 /// `_ticks()`
 pub(crate) unsafe extern "C" fn ticks(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: the GIL is held.
-    unsafe { PyLong_FromUnsignedLongLong(c_abi::ticks()) }
+    unsafe { PyLong_FromUnsignedLongLong(ringscope::ticks()) }
 }
 
 /// `_track(variable, name)`: the number of a track, or `None`.

@@ -23,11 +23,13 @@ mod arena;
 pub mod c_abi;
 mod clock;
 mod config;
+mod device;
 #[cfg(feature = "dynamic")]
 #[doc(hidden)]
 pub mod dynamic;
 mod event;
 mod future;
+mod launch;
 mod level;
 mod long_value;
 mod macros;
@@ -50,8 +52,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use config::{Config, Level, Mode};
+pub use device::{ClockDomain, DeviceTask, clock_domain, ticks};
 pub use event::{complete, now_ns};
 pub use future::{FutureSpan, InSpan, InSpanFuture};
+pub use launch::{Launch, LaunchKind, LaunchTicket, Wait, step};
 /// Records one span a call of the function, also of an async one (from its first poll to its end).
 ///
 /// Options: `name = "…"` (default: the function's), `cat = "…"`, `level = kernel`, `args(step, n = tokens.len())`.
@@ -73,6 +77,7 @@ pub mod __private {
     pub use crate::event::{
         Past, complete_at, complete_named, counter, counter_named, instant, instant_named,
     };
+    pub use crate::launch::{LaunchSite, Shape, correlation};
     pub use crate::site::Site;
     pub use crate::value::{Args, Debugged, Displayed};
     pub use ringscope_ringbuf::layout::{LEVEL_E2E, LEVEL_KERNEL, LEVEL_VERBOSE};

@@ -82,6 +82,34 @@ macro_rules! complete {
     };
 }
 
+/// Begins the launch of a kernel, a copy or a fill: the guard records what the host does until it is dropped, and its
+/// [`LaunchTicket`](crate::LaunchTicket) the wait and what the device did.
+///
+/// ```
+/// let clock = ringscope::clock_domain(1, 50_000_000, "NPU counter");
+/// let launch = ringscope::launch!("qwen3.decode_fwd", device = 0, stream = 3, block_dim = 24, step = 7u64);
+/// // … the call that enqueues …
+/// let ticket = launch.end();
+/// let wait = ticket.wait();
+/// // … the call that waits …
+/// drop(wait);
+/// ticket.device_span(1_000, 2_500, clock); // once the device has told
+/// ```
+///
+/// The name is a literal, or an expression (`AsRef<[u8]>`) for a name made at run time. `device`, `stream`, `rank`, `block_dim`,
+/// `thread_count` and `kind` (a [`LaunchKind`](crate::LaunchKind)) are written once for all launches that have them in common;
+/// `correlation` is the runtime's own id, not 0 (default: one is made). Further arguments and options are those of
+/// [`span!`](crate::span!), but for the defaults `cat = "kernel"` and `level = kernel`.
+#[macro_export]
+macro_rules! launch {
+    ($name:literal $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch literal $name, $crate::__private::Shape::NEW, 0] ["kernel"] [kernel] [$crate::Track::THREAD] [] $($($rest)*)?)
+    };
+    ($name:expr $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch named $name, $crate::__private::Shape::NEW, 0] ["kernel"] [kernel] [$crate::Track::THREAD] [] $($($rest)*)?)
+    };
+}
+
 /// Begins adjacent spans that share their clock reads. Takes the options `cat`, `level` and `track`.
 ///
 /// ```
@@ -96,7 +124,7 @@ macro_rules! lap {
     };
 }
 
-/// Takes options and arguments apart, one a step: what is recorded, category, level, track, arguments so far, rest.
+/// Takes options and arguments apart, one a step: what is recorded (a launch with its shape), category, level, track, arguments so far, rest.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ringscope {
@@ -109,6 +137,28 @@ macro_rules! __ringscope {
     };
     (@parse $what:tt $cat:tt $level:tt $track:tt $args:tt track = $new:expr $(, $($rest:tt)*)?) => {
         $crate::__ringscope!(@parse $what $cat $level [$new] $args $($($rest)*)?)
+    };
+    // What belongs to a launch's shape, and its correlation id.
+    (@parse [launch $form:ident $name:tt, $shape:expr, $correlation:expr] $cat:tt $level:tt $track:tt $args:tt device = $new:expr $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch $form $name, $shape.device($new), $correlation] $cat $level $track $args $($($rest)*)?)
+    };
+    (@parse [launch $form:ident $name:tt, $shape:expr, $correlation:expr] $cat:tt $level:tt $track:tt $args:tt stream = $new:expr $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch $form $name, $shape.stream($new), $correlation] $cat $level $track $args $($($rest)*)?)
+    };
+    (@parse [launch $form:ident $name:tt, $shape:expr, $correlation:expr] $cat:tt $level:tt $track:tt $args:tt rank = $new:expr $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch $form $name, $shape.rank($new), $correlation] $cat $level $track $args $($($rest)*)?)
+    };
+    (@parse [launch $form:ident $name:tt, $shape:expr, $correlation:expr] $cat:tt $level:tt $track:tt $args:tt block_dim = $new:expr $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch $form $name, $shape.block_dim($new), $correlation] $cat $level $track $args $($($rest)*)?)
+    };
+    (@parse [launch $form:ident $name:tt, $shape:expr, $correlation:expr] $cat:tt $level:tt $track:tt $args:tt thread_count = $new:expr $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch $form $name, $shape.thread_count($new), $correlation] $cat $level $track $args $($($rest)*)?)
+    };
+    (@parse [launch $form:ident $name:tt, $shape:expr, $correlation:expr] $cat:tt $level:tt $track:tt $args:tt kind = $new:expr $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch $form $name, $shape.kind($new), $correlation] $cat $level $track $args $($($rest)*)?)
+    };
+    (@parse [launch $form:ident $name:tt, $shape:expr, $correlation:expr] $cat:tt $level:tt $track:tt $args:tt correlation = $new:expr $(, $($rest:tt)*)?) => {
+        $crate::__ringscope!(@parse [launch $form $name, $shape, $crate::__private::correlation($new)] $cat $level $track $args $($($rest)*)?)
     };
     // Arguments.
     (@parse $what:tt $cat:tt $level:tt $track:tt [$($args:tt)*] $key:ident = % $value:expr $(, $($rest:tt)*)?) => {
@@ -131,6 +181,18 @@ macro_rules! __ringscope {
     };
 
     // All parsed: the static and the level check.
+    (@parse [launch literal $name:literal, $shape:expr, $correlation:expr] [$cat:expr] [$level:ident] [$track:expr] [$({$key:ident, $value:expr})*]) => {{
+        static SITE: $crate::__private::LaunchSite = $crate::__private::LaunchSite::new($crate::__private::Site::new(
+            $name, $cat, $crate::__ringscope!(@level $level), ::core::file!(), ::core::line!(), &[$(::core::stringify!($key)),*],
+        ));
+        $crate::__ringscope!(@launch $level b"", [$shape, $correlation] [$track] ($($value,)*))
+    }};
+    (@parse [launch named $name:expr, $shape:expr, $correlation:expr] [$cat:expr] [$level:ident] [$track:expr] [$({$key:ident, $value:expr})*]) => {{
+        static SITE: $crate::__private::LaunchSite = $crate::__private::LaunchSite::new($crate::__private::Site::new(
+            "(run-time name)", $cat, $crate::__ringscope!(@level $level), ::core::file!(), ::core::line!(), &[$(::core::stringify!($key)),*],
+        ));
+        $crate::__ringscope!(@launch $level $crate::__private::name_bytes(&$name), [$shape, $correlation] [$track] ($($value,)*))
+    }};
     (@parse [$what:ident literal $name:literal $($more:tt)*] [$cat:expr] [$level:ident] [$track:expr] [$({$key:ident, $value:expr})*]) => {{
         static SITE: $crate::__private::Site = $crate::__private::Site::new(
             $name, $cat, $crate::__ringscope!(@level $level), ::core::file!(), ::core::line!(), &[$(::core::stringify!($key)),*],
@@ -160,6 +222,13 @@ macro_rules! __ringscope {
             $crate::Span::enter_named(&SITE, $crate::__private::name_bytes(&$name), &$args, $track)
         } else {
             $crate::Span::disabled()
+        }
+    };
+    (@launch $level:ident $name:expr, [$shape:expr, $correlation:expr] [$track:expr] $args:expr) => {
+        if $crate::__private::enabled($crate::__ringscope!(@level $level)) {
+            $crate::Launch::enter(&SITE, $name, ($shape, $correlation), &$args, $track)
+        } else {
+            $crate::Launch::disabled()
         }
     };
     (@future literal $level:ident [$name:expr] [$track:expr] $args:expr) => {

@@ -8,10 +8,10 @@ use ringscope_ringbuf::block::{Arg, Args, Block, LaneKind, Site as SiteBlock, cu
 use ringscope_ringbuf::layout::DropCause;
 use ringscope_ringbuf::payload::ArgType;
 
-use crate::arena;
 use crate::process::{self, Process};
 use crate::site::{self, Site};
 use crate::value::Args as _;
+use crate::{arena, device, launch};
 
 /// Names that a program may make, at most; the rest is recorded under the name of its place in the program.
 const MAX_NAMES: u32 = 16_384;
@@ -35,6 +35,16 @@ pub(crate) enum Use {
     Key,
     /// A track.
     Track,
+    /// A kernel of one shape that is launched at a place, with arguments of these types.
+    Kernel {
+        site: &'static Site,
+        signature: u32,
+        types: &'static [ArgType],
+    },
+    /// The clock of a device.
+    ClockDomain,
+    /// A stream of a device.
+    Stream,
 }
 
 impl Use {
@@ -46,6 +56,11 @@ impl Use {
             } => ptr::from_ref(site).addr() as u64 ^ u64::from(signature) << 32,
             Use::Key => 1,
             Use::Track => 2,
+            Use::Kernel {
+                site, signature, ..
+            } => !(ptr::from_ref(site).addr() as u64 ^ u64::from(signature) << 32),
+            Use::ClockDomain => 3,
+            Use::Stream => 4,
         }
     }
 }
@@ -179,9 +194,10 @@ fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<
         return None;
     }
     let id = match what {
-        Use::Site { .. } => site::new_id(),
+        Use::Site { .. } | Use::Kernel { .. } => site::new_id(),
         Use::Key => NEXT_KEY.fetch_add(1, Ordering::Relaxed),
-        Use::Track => u32::from(new_lane()?),
+        Use::Track | Use::Stream => u32::from(new_lane()?),
+        Use::ClockDomain => 0,
     };
     let name = Name {
         text: arena::copy(text)?,
@@ -204,6 +220,12 @@ fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<
 }
 
 impl Name {
+    /// The name itself, with what stands before it for some uses.
+    #[inline(always)]
+    pub(crate) fn text(&self) -> &'static [u8] {
+        self.text
+    }
+
     /// The id, whether or not a process's file holds the name.
     #[cfg(feature = "dynamic")]
     pub(crate) fn number(&self) -> u32 {
@@ -244,6 +266,14 @@ impl Name {
                 clock_domain: 0,
                 name: self.text,
             }),
+            Use::Kernel { site, types, .. } => {
+                launch::publish_kernel(process, (self.id, self.text), site, types)
+            }
+            Use::ClockDomain => process.append(&device::clock_block(self.text)),
+            Use::Stream => {
+                let mut name = [0; 24];
+                process.append(&device::stream_block(self.id as u16, self.text, &mut name))
+            }
             Use::Site { site, types, .. } => site.with_args(types, |args: &[Arg<'_>]| {
                 process.append(&Block::Site(SiteBlock {
                     name: self.text,

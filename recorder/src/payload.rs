@@ -298,7 +298,7 @@ pub(crate) struct Payload {
 
 impl Payload {
     #[inline(always)]
-    pub(crate) fn empty() -> Payload {
+    pub(crate) const fn empty() -> Payload {
         Payload {
             word: 0,
             len: 0,

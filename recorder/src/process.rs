@@ -100,11 +100,17 @@ pub(crate) fn recording() -> Option<&'static Process> {
 #[cold]
 #[inline(never)]
 pub(crate) fn count(cause: DropCause) {
+    count_many(cause, 1);
+}
+
+/// As [`count`], for several at once.
+#[cold]
+pub(crate) fn count_many(cause: DropCause, number: u64) {
     if let Some(process) = recording() {
         process
             .lock
             .drop_counter(cause)
-            .fetch_add(1, Ordering::Relaxed);
+            .fetch_add(number, Ordering::Relaxed);
     }
 }
 

@@ -78,6 +78,11 @@ impl Site {
         }
     }
 
+    /// Id of a place that has recorded; 0, a placeholder, of one that has not.
+    pub(crate) fn any_id(&self) -> u32 {
+        self.registration.any_id().unwrap_or(0)
+    }
+
     /// As [`Site::id`], for types that are known at run time only.
     #[cfg(feature = "c-abi")]
     pub(crate) fn id_of_types(&'static self, types: &'static [ArgType], process: &Process) -> u32 {

@@ -241,11 +241,13 @@ pub enum DropCause {
     NotShownWhileOpen = 9,
     /// Records that were overwritten since their segment could not be written (full disk, size limit).
     SpillFailed = 10,
+    /// A device task that was delivered without a start: an empty place (nothing is missing).
+    EmptyTask = 11,
 }
 
 impl DropCause {
     /// Every cause, in the order of the counters.
-    pub const ALL: [DropCause; 11] = [
+    pub const ALL: [DropCause; 12] = [
         DropCause::NoRing,
         DropCause::InheritedGuard,
         DropCause::LateThread,
@@ -257,6 +259,7 @@ impl DropCause {
         DropCause::ValueCut,
         DropCause::NotShownWhileOpen,
         DropCause::SpillFailed,
+        DropCause::EmptyTask,
     ];
 
     /// Name in JSON and tables.
@@ -273,6 +276,7 @@ impl DropCause {
             DropCause::ValueCut => "value_cut",
             DropCause::NotShownWhileOpen => "not_shown_while_open",
             DropCause::SpillFailed => "spill_failed",
+            DropCause::EmptyTask => "empty_task",
         }
     }
 

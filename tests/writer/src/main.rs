@@ -5,6 +5,7 @@ mod deaths;
 mod fork_cost;
 mod forks;
 mod host;
+mod launches;
 mod messages;
 mod numbered;
 mod off;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         "fork-cost" => fork_cost::run(&options),
         "forks" => forks::run(&options),
         "host" => return host::run(),
+        "launches" => launches::run(),
         "messages" => messages::run(&options),
         "numbered" => numbered::run(&options),
         "off" => off::run(&options),

@@ -1,0 +1,577 @@
+//! Kernel launches: the host side as a span, the wait for it, and what the device did, tied together by a correlation id.
+
+use core::marker::PhantomData;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use ringscope_ringbuf::block::{Arg, Args as BlockArgs, Block, Site as SiteBlock};
+use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
+use ringscope_ringbuf::payload::ArgType;
+use ringscope_ringbuf::ring::OpenSpan;
+use ringscope_ringbuf::sys;
+
+use crate::clock;
+use crate::device::{ClockDomain, DeviceTask, Execution, Stream};
+use crate::name_table::{self, Name, Use};
+use crate::payload::{NO_SLOT, Payload};
+use crate::process::{self, Process};
+use crate::record::{Words, word_at};
+use crate::site::Site;
+use crate::span::{close, start_not_shown};
+use crate::thread::{self, ThreadRing};
+use crate::track::Track;
+use crate::value::Args;
+
+/// Bits of a correlation id that count; the process id stands above them. Flow ids stay below 2^53.
+const COUNT_BITS: u32 = 31;
+const PID_BITS: u32 = 22;
+/// Kernels of one place in the program that are found at once.
+const RECENT: usize = 8;
+/// Stands for a number that was not given.
+const NOT_GIVEN: u32 = u32::MAX;
+
+static NEXT_CORRELATION: AtomicU64 = AtomicU64::new(1);
+
+/// What a launch makes the device do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum LaunchKind {
+    /// Run a kernel.
+    Kernel = 0,
+    /// Copy from host to device.
+    CopyToDevice = 1,
+    /// Copy from device to host.
+    CopyToHost = 2,
+    /// Copy on a device, or between devices.
+    CopyOnDevice = 3,
+    /// Fill memory.
+    Fill = 4,
+}
+
+impl LaunchKind {
+    /// As traces call it, after CUPTI's names for copies.
+    fn name(number: u32) -> &'static str {
+        match number {
+            1 => "memcpy HtoD",
+            2 => "memcpy DtoH",
+            3 => "memcpy DtoD",
+            4 => "memset",
+            _ => "kernel",
+        }
+    }
+}
+
+/// What all launches of a kernel of one shape on one stream have in common: written to the run once.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    numbers: [u32; SHAPE_NUMBERS],
+}
+
+const SHAPE_NUMBERS: usize = 6;
+const SHAPE_LEN: usize = 4 * SHAPE_NUMBERS;
+/// Keys of the numbers but the last, which is the kind.
+const SHAPE_KEYS: [&[u8]; SHAPE_NUMBERS - 1] =
+    [b"device", b"stream", b"rank", b"block_dim", b"thread_count"];
+
+impl Shape {
+    /// A kernel on stream 0 of device 0.
+    pub const NEW: Shape = Shape {
+        numbers: [0, 0, NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, 0],
+    };
+
+    /// Number of the device.
+    #[inline(always)]
+    pub fn device(self, device: impl TryInto<u32>) -> Shape {
+        self.with(0, device)
+    }
+
+    /// Number of the stream on the device.
+    #[inline(always)]
+    pub fn stream(self, stream: impl TryInto<u32>) -> Shape {
+        self.with(1, stream)
+    }
+
+    /// Rank that the launch belongs to.
+    #[inline(always)]
+    pub fn rank(self, rank: impl TryInto<u32>) -> Shape {
+        self.with(2, rank)
+    }
+
+    /// Blocks of the kernel.
+    #[inline(always)]
+    pub fn block_dim(self, blocks: impl TryInto<u32>) -> Shape {
+        self.with(3, blocks)
+    }
+
+    /// Threads of the kernel.
+    #[inline(always)]
+    pub fn thread_count(self, threads: impl TryInto<u32>) -> Shape {
+        self.with(4, threads)
+    }
+
+    #[inline(always)]
+    fn with(mut self, at: usize, number: impl TryInto<u32>) -> Shape {
+        // What is no such number is none.
+        self.numbers[at] = number.try_into().unwrap_or(NOT_GIVEN);
+        self
+    }
+
+    /// What the device does.
+    #[inline(always)]
+    pub fn kind(mut self, kind: LaunchKind) -> Shape {
+        self.numbers[5] = kind as u32;
+        self
+    }
+
+    fn where_it_runs(self) -> Stream {
+        Stream {
+            device: self.numbers[0],
+            stream: self.numbers[1],
+        }
+    }
+
+    #[inline(always)]
+    fn bytes(self) -> [u8; SHAPE_LEN] {
+        let mut bytes = [0; SHAPE_LEN];
+        for (bytes, number) in bytes.chunks_exact_mut(4).zip(self.numbers) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+/// A place in the program that launches; made by the macros.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct LaunchSite {
+    site: Site,
+    recent: [AtomicPtr<Name>; RECENT],
+}
+
+impl LaunchSite {
+    /// A place that has not launched yet.
+    pub const fn new(site: Site) -> LaunchSite {
+        LaunchSite {
+            site,
+            recent: [const { AtomicPtr::new(ptr::null_mut()) }; RECENT],
+        }
+    }
+
+    /// The kernel of this shape; a `name` made at run time goes before that of the place. `None` past the cap on names.
+    #[inline(always)]
+    fn kernel<A: Args>(&'static self, name: &[u8], shape: Shape) -> Option<&'static Name> {
+        let bytes = shape.bytes();
+        let place = &self.recent[(shape.numbers[0] ^ shape.numbers[1]) as usize % RECENT];
+        // SAFETY: only `find_kernel` stores there, names that live for ever.
+        if let Some(kernel) = unsafe { place.load(Ordering::Acquire).as_ref() }
+            && let Some((shape, known)) = kernel.text().split_first_chunk()
+            && *shape == bytes
+            && known == name
+        {
+            return Some(kernel);
+        }
+        self.find_kernel(place, name, bytes, (A::SIGNATURE, A::TYPES))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_kernel(
+        &'static self,
+        place: &AtomicPtr<Name>,
+        name: &[u8],
+        shape: [u8; SHAPE_LEN],
+        (signature, types): (u32, &'static [ArgType]),
+    ) -> Option<&'static Name> {
+        let mut text = [0; SHAPE_LEN + MAX_KERNEL_NAME];
+        let kept = ringscope_ringbuf::payload::floor_char_boundary(name, MAX_KERNEL_NAME);
+        text[..SHAPE_LEN].copy_from_slice(&shape);
+        text[SHAPE_LEN..SHAPE_LEN + kept].copy_from_slice(&name[..kept]);
+        let what = Use::Kernel {
+            site: &self.site,
+            signature,
+            types,
+        };
+        let found = name_table::find(what, &text[..SHAPE_LEN + kept]);
+        match found {
+            Some(kernel) => place.store(ptr::from_ref(kernel).cast_mut(), Ordering::Release),
+            None => process::count(DropCause::NameCap),
+        }
+        found
+    }
+}
+
+/// A kernel's name made at run time is cut to this many bytes.
+const MAX_KERNEL_NAME: usize = 1_000;
+
+/// Writes the site of a kernel to the process's file; false when that fails.
+pub(crate) fn publish_kernel(
+    process: &Process,
+    (id, text): (u32, &[u8]),
+    site: &Site,
+    types: &[ArgType],
+) -> bool {
+    let (shape, name) = text.split_at(SHAPE_LEN);
+    let numbers: [u64; SHAPE_NUMBERS] = core::array::from_fn(|at| {
+        let bytes = shape[4 * at..4 * at + 4].try_into().unwrap_or_default();
+        u64::from(u32::from_le_bytes(bytes))
+    });
+    let encoded = numbers.map(u64::to_le_bytes);
+    let kind = LaunchKind::name(numbers[SHAPE_NUMBERS - 1] as u32);
+    let mut kind_text = [0; 16];
+    kind_text[..2].copy_from_slice(&(kind.len() as u16).to_le_bytes());
+    kind_text[2..2 + kind.len()].copy_from_slice(kind.as_bytes());
+    let mut constants = [Arg {
+        key: b"kind",
+        arg_type: ArgType::Str,
+        value: &kind_text[..2 + kind.len()],
+    }; SHAPE_NUMBERS];
+    let mut count = 1;
+    for ((key, number), bytes) in SHAPE_KEYS.iter().zip(numbers).zip(&encoded) {
+        if number != u64::from(NOT_GIVEN) {
+            constants[count] = Arg {
+                key,
+                arg_type: ArgType::U64,
+                value: bytes,
+            };
+            count += 1;
+        }
+    }
+    site.with_args(types, |args| {
+        let block = site.block(id, BlockArgs::List(args));
+        process.append(&Block::Site(SiteBlock {
+            name: if name.is_empty() { block.name } else { name },
+            run_time: !name.is_empty(),
+            constants: BlockArgs::List(&constants[..count]),
+            ..block
+        }))
+    })
+}
+
+/// A correlation id that no other launch of the run has, as long as process ids are not used again.
+fn new_correlation() -> u64 {
+    let pid = u64::from(sys::process_id()) & ((1 << PID_BITS) - 1);
+    let count = NEXT_CORRELATION.fetch_add(1, Ordering::Relaxed) & ((1 << COUNT_BITS) - 1);
+    pid << COUNT_BITS | count
+}
+
+/// A correlation id that was given; one that is no such number is as none.
+#[doc(hidden)]
+#[inline(always)]
+pub fn correlation(given: impl TryInto<u64>) -> u64 {
+    given.try_into().unwrap_or(0)
+}
+
+/// A launch as other threads may know it: what the wait for it and its execution are recorded with.
+#[derive(Clone, Copy, Debug)]
+pub struct LaunchTicket {
+    /// `None` while nothing is recorded.
+    site: Option<&'static LaunchSite>,
+    kernel: KernelName,
+    stream: StreamNumbers,
+    correlation: u64,
+}
+
+/// A kernel's name, or none past the cap.
+#[derive(Clone, Copy)]
+struct KernelName(Option<&'static Name>);
+
+impl core::fmt::Debug for KernelName {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(if self.0.is_some() { "known" } else { "none" })
+    }
+}
+
+/// Numbers of device and stream.
+#[derive(Clone, Copy, Debug)]
+struct StreamNumbers {
+    device: u32,
+    stream: u32,
+}
+
+impl LaunchTicket {
+    const DISABLED: LaunchTicket = LaunchTicket {
+        site: None,
+        kernel: KernelName(None),
+        stream: StreamNumbers {
+            device: 0,
+            stream: 0,
+        },
+        correlation: 0,
+    };
+
+    /// The id that ties launch, wait and execution together.
+    pub fn correlation(&self) -> u64 {
+        self.correlation
+    }
+
+    /// Id of the launch's site in `process`.
+    #[inline(always)]
+    fn site_id(&self, process: &Process) -> Option<u32> {
+        match self.kernel.0 {
+            Some(kernel) => Some(kernel.id_in(process)),
+            None => Some(self.site?.site.any_id()),
+        }
+    }
+
+    fn execution(&self, clock: ClockDomain, process: &Process) -> Option<Execution> {
+        let StreamNumbers { device, stream } = self.stream;
+        Some(Execution {
+            site: self.site_id(process)?,
+            correlation: self.correlation,
+            stream: Stream { device, stream },
+            clock,
+        })
+    }
+
+    /// Begins the span of a wait for the launch.
+    #[inline]
+    pub fn wait(&self) -> Wait {
+        let inside = match thread::current() {
+            Some(ring) if self.site.is_some() => {
+                let site = self.site_id(ring.process).unwrap_or(0);
+                HostSide::begin(ring, (Kind::Wait, site, 0), &(), self.correlation)
+            }
+            _ => HostSide::DISABLED,
+        };
+        Wait { _inside: inside }
+    }
+
+    /// Records when the device ran it, in ticks of the device's clock. Unknown times are not to be recorded.
+    #[inline]
+    pub fn device_span(&self, start_ticks: u64, end_ticks: u64, clock: ClockDomain) {
+        if let Some(ring) = self.ring()
+            && let Some(execution) = self.execution(clock, ring.process)
+        {
+            ring.put_device_span(execution, start_ticks, end_ticks);
+        }
+    }
+
+    /// Records the tasks that the device ran for it; how many places were empty (their start is 0), which is counted.
+    pub fn device_tasks(&self, tasks: &[DeviceTask], clock: ClockDomain) -> usize {
+        match self.ring() {
+            Some(ring) => self
+                .execution(clock, ring.process)
+                .map_or(0, |execution| ring.put_device_tasks(execution, tasks)),
+            None => 0,
+        }
+    }
+
+    /// The calling thread's ring, for launches that are recorded.
+    #[inline(always)]
+    fn ring(&self) -> Option<&'static ThreadRing> {
+        self.site.and_then(|_| thread::current())
+    }
+}
+
+/// A launch that has begun; what the host does until the guard is dropped is its enqueue. Made by
+/// [`launch!`](crate::launch!).
+#[must_use = "the enqueue ends when the guard is dropped: bind it"]
+#[derive(Debug)]
+pub struct Launch {
+    ticket: LaunchTicket,
+    _inside: HostSide,
+}
+
+impl core::ops::Deref for Launch {
+    type Target = LaunchTicket;
+
+    fn deref(&self) -> &LaunchTicket {
+        &self.ticket
+    }
+}
+
+impl Launch {
+    /// A guard that records nothing.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn disabled() -> Launch {
+        Launch {
+            ticket: LaunchTicket::DISABLED,
+            _inside: HostSide::DISABLED,
+        }
+    }
+
+    /// Begins a launch; `name` is empty where the place has one, `correlation` 0 where none was given.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn enter<A: Args>(
+        site: &'static LaunchSite,
+        name: &[u8],
+        (shape, correlation): (Shape, u64),
+        args: &A,
+        track: Track,
+    ) -> Launch {
+        let Some(ring) = thread::current() else {
+            return Launch::disabled();
+        };
+        let kernel = site.kernel::<A>(name, shape);
+        let id = match kernel {
+            Some(kernel) => kernel.id_in(ring.process),
+            None => site.site.id::<A>(ring.process),
+        };
+        let correlation = match correlation {
+            0 => new_correlation(),
+            given => given,
+        };
+        let Stream { device, stream } = shape.where_it_runs();
+        let lane = track.lane_in(ring.process);
+        Launch {
+            ticket: LaunchTicket {
+                site: Some(site),
+                kernel: KernelName(kernel),
+                stream: StreamNumbers { device, stream },
+                correlation,
+            },
+            _inside: HostSide::begin(ring, (Kind::Launch, id, lane), args, correlation),
+        }
+    }
+
+    /// Ends the enqueue; the wait and the execution are recorded by what this gives.
+    #[inline(always)]
+    pub fn end(self) -> LaunchTicket {
+        self.ticket
+    }
+}
+
+/// A wait for a launch; it is recorded when the guard is dropped. Made by [`LaunchTicket::wait`].
+#[must_use = "the wait ends when the guard is dropped: bind it"]
+#[derive(Debug)]
+pub struct Wait {
+    _inside: HostSide,
+}
+
+/// The host's side of a launch, from its beginning to its end: a span whose w2 is the correlation id.
+#[derive(Debug)]
+struct HostSide {
+    /// Null when nothing is recorded.
+    ring: *const ThreadRing,
+    start: u64,
+    correlation: u64,
+    site: u32,
+    open_slot: u32,
+    lane: u16,
+    kind: Kind,
+    payload: Payload,
+    /// May not change threads: its ring has one writer.
+    _thread_bound: PhantomData<*const ()>,
+}
+
+impl HostSide {
+    const DISABLED: HostSide = HostSide {
+        ring: ptr::null(),
+        start: 0,
+        correlation: 0,
+        site: 0,
+        open_slot: NO_SLOT,
+        lane: 0,
+        kind: Kind::Launch,
+        payload: Payload::empty(),
+        _thread_bound: PhantomData,
+    };
+
+    #[inline(always)]
+    fn begin<A: Args>(
+        ring: &'static ThreadRing,
+        (kind, site, lane): (Kind, u32, u16),
+        args: &A,
+        correlation: u64,
+    ) -> HostSide {
+        let open_slot = ring.writer.take_open_slot(site).unwrap_or(NO_SLOT);
+        let payload = Payload::of(args, own_words(ring, open_slot), Some(ring));
+        let mut begun = HostSide {
+            ring,
+            start: 0,
+            correlation,
+            site,
+            open_slot,
+            lane,
+            kind,
+            payload,
+            _thread_bound: PhantomData,
+        };
+        begun.start = begun.open(ring);
+        begun
+    }
+
+    /// Shows the span; its start.
+    #[inline(always)]
+    fn open(&self, ring: &ThreadRing) -> u64 {
+        if self.open_slot == NO_SLOT {
+            return start_not_shown();
+        }
+        if self.payload.len() > 0 {
+            let rest = self.payload.rest(own_words(ring, self.open_slot), ring);
+            let shown = if self.payload.is_long() { rest } else { &[] };
+            let places = ring.writer.open_payload(self.open_slot);
+            places[0].store(self.payload.word, Ordering::Relaxed);
+            for (place, word) in places[1..].iter().zip(shown) {
+                place.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        let shown = OpenSpan {
+            site_and_kind: Record::site_and_kind(self.site, self.kind),
+            w2: self.correlation,
+            lane: self.lane,
+            payload_len: self.payload.len(),
+        };
+        ring.writer.open(self.open_slot, shown, clock::ticks)
+    }
+
+    fn end(&mut self) {
+        let end = clock::ticks();
+        // SAFETY: not null, and rings live for ever.
+        let ring = unsafe { &*self.ring };
+        if !ring.is_ours() {
+            return process::count_in_child(DropCause::InheritedGuard);
+        }
+        let words = Words {
+            kind: self.kind,
+            site: self.site,
+            lane: self.lane,
+            start: self.start,
+            duration: end.saturating_sub(self.start).min(DURATION_MAX),
+        };
+        if self.payload.len() == 0 {
+            ring.put_one(words, self.correlation);
+        } else {
+            let rest = self.payload.rest(own_words(ring, self.open_slot), ring);
+            let all = |index: usize| match index.checked_sub(1) {
+                None => self.payload.word,
+                Some(index) => word_at(rest, index),
+            };
+            ring.put(words, self.correlation, self.payload.len(), all);
+        }
+        close(ring, self.open_slot);
+        self.payload.release(ring);
+    }
+}
+
+impl Drop for HostSide {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.ring.is_null() {
+            self.end();
+        }
+    }
+}
+
+/// Where a payload's words behind the first stand: in the open slot, behind the place of the first.
+#[inline(always)]
+fn own_words(ring: &ThreadRing, open_slot: u32) -> &[AtomicU64] {
+    match open_slot {
+        NO_SLOT => &[],
+        slot => &ring.writer.open_payload(slot)[1..],
+    }
+}
+
+/// Begins a step of the program, `ProfilerStep#n` in traces; the guard ends it. Tables per step are made by these.
+#[inline]
+pub fn step(number: u64) -> crate::Span {
+    let mut text = [0; 40];
+    let mut cursor = std::io::Cursor::new(&mut text[..]);
+    // 40 bytes take any number behind the word.
+    let _ = std::io::Write::write_fmt(&mut cursor, format_args!("ProfilerStep#{number}"));
+    let len = cursor.position() as usize;
+    crate::span!(&text[..len], cat = "step")
+}
