@@ -91,6 +91,10 @@ fn shared_structures(c: &mut String) -> fmt::Result {
             size_bytes, dir, level, process_name, ring_size_bytes, max_size_bytes, rank, keeps_all_records
         }
         "ringscope_status" = Status { run, refusal, level }
+        "ringscope_launch_info" = LaunchInfo {
+            size_bytes, name, device, stream, rank, block_dim, thread_count, kind, correlation, parent_correlation,
+            size_moved_bytes, batch, step
+        }
     }
     Ok(())
 }
@@ -120,6 +124,10 @@ fn constants() -> Vec<(&'static str, u64)> {
         ("PRIVATE_MAX_ARGUMENTS", abi::MAX_ARGUMENTS as u64),
         ("PRIVATE_INLINE_LEN", abi::INLINE_LEN as u64),
         ("PRIVATE_PADDING", abi::PADDING as u64),
+        ("PRIVATE_LAUNCH_WORDS", abi::LAUNCH_WORDS as u64),
+        ("PRIVATE_WAIT_WORDS", abi::WAIT_WORDS as u64),
+        ("PRIVATE_TICKET_WORDS", abi::TICKET_WORDS as u64),
+        ("PRIVATE_CLOCK_WORDS", abi::CLOCK_WORDS as u64),
         ("PRIVATE_SEQUENCE_MASK", layout::SEQUENCE_MASK),
         ("PRIVATE_RECORD_ONE", layout::HEAD_RECORD_ONE),
         ("PRIVATE_DURATION_MAX", layout::DURATION_MAX),

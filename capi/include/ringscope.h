@@ -31,6 +31,8 @@
  *     RINGSCOPE_LAP(VARIABLE, NAME)    and _CAT, _ON           adjacent spans that share their clock reads
  *     RINGSCOPE_LAP_NEXT(VARIABLE, NAME)                       ends a phase and begins the next
  *
+ * Kernel launches, waits for them and what devices did are recorded by the functions from ringscope_launch_begin on.
+ *
  * Times called _ns are nanoseconds of CLOCK_MONOTONIC. Lengths are bytes.
  *
  * Compile with RINGSCOPE_DISABLE defined, and all of this is nothing: no code, and no library to link.
@@ -165,6 +167,60 @@ typedef struct ringscope_config {
     uint8_t reserved[2];
 } ringscope_config;
 
+/* Kernel launches. What a launch makes the device do. */
+#define RINGSCOPE_LAUNCH_KERNEL 0
+#define RINGSCOPE_COPY_TO_DEVICE 1
+#define RINGSCOPE_COPY_TO_HOST 2
+#define RINGSCOPE_COPY_ON_DEVICE 3
+#define RINGSCOPE_FILL 4
+
+/* A launch, from ringscope_launch_info_new; numbers that are 0 (rank: -1, step: all ones) were not given. */
+typedef struct ringscope_launch_info {
+    uint64_t size_bytes; /* of this structure */
+    const char *name;
+    uint32_t device;
+    uint32_t stream;
+    int32_t rank;
+    uint32_t block_dim;
+    uint32_t thread_count;
+    uint32_t kind;
+    uint64_t correlation; /* the runtime's own id; one is made where it has none */
+    uint64_t parent_correlation;
+    uint64_t size_moved_bytes;
+    uint64_t batch;
+    uint64_t step;
+} ringscope_launch_info;
+
+#define RINGSCOPE_PRIVATE_LAUNCH_WORDS 16
+#define RINGSCOPE_PRIVATE_WAIT_WORDS 8
+#define RINGSCOPE_PRIVATE_TICKET_WORDS 4
+#define RINGSCOPE_PRIVATE_CLOCK_WORDS 2
+/* The enqueue of a launch, on the thread that it began on. */
+typedef struct ringscope_launch {
+    uint64_t words[RINGSCOPE_PRIVATE_LAUNCH_WORDS];
+} ringscope_launch;
+/* A wait for a launch. */
+typedef struct ringscope_wait {
+    uint64_t words[RINGSCOPE_PRIVATE_WAIT_WORDS];
+} ringscope_wait;
+/* A launch as other threads may know it: what its wait and execution are recorded with. May be copied. */
+typedef struct ringscope_ticket {
+    uint64_t words[RINGSCOPE_PRIVATE_TICKET_WORDS];
+} ringscope_ticket;
+/* A clock of devices. */
+typedef struct ringscope_clock {
+    uint64_t words[RINGSCOPE_PRIVATE_CLOCK_WORDS];
+} ringscope_clock;
+
+/* What a device ran, as runtimes deliver it. */
+typedef struct ringscope_device_task {
+    uint64_t start_ticks; /* 0 in an empty place */
+    uint64_t end_ticks;
+    uint64_t token;
+    uint32_t register_id;
+    uint32_t receive_to_start_ticks;
+} ringscope_device_task;
+
 /* What ringscope_init came to. */
 typedef enum ringscope_result {
     RINGSCOPE_OK = 0,
@@ -181,6 +237,18 @@ typedef struct ringscope_status {
 } ringscope_status;
 
 #define RINGSCOPE_PRIVATE_INLINE static inline __attribute__((always_inline, unused))
+
+/* A launch of this name on stream 0 of device 0. */
+RINGSCOPE_PRIVATE_INLINE ringscope_launch_info ringscope_launch_info_new(const char *name)
+{
+    ringscope_launch_info info;
+    memset(&info, 0, sizeof info);
+    info.size_bytes = sizeof info;
+    info.name = name;
+    info.rank = -1;
+    info.step = UINT64_MAX;
+    return info;
+}
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
@@ -370,6 +438,35 @@ void ringscope_complete(const char *name, uint64_t start_ns, uint64_t duration_n
 
 /* CLOCK_MONOTONIC in ns. */
 uint64_t ringscope_now_ns(void) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* Begins a launch (level kernel): what the host does until ringscope_launch_end is its enqueue. */
+void ringscope_launch_begin(ringscope_launch *launch, const ringscope_launch_info *info) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* Ends the enqueue, once, on the thread that it began on. */
+ringscope_ticket ringscope_launch_end(ringscope_launch *launch) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* The id that ties launch, wait and execution together; 0 when nothing was recorded. */
+uint64_t ringscope_ticket_correlation(const ringscope_ticket *ticket) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* The span of a wait for a launch. */
+void ringscope_wait_begin(ringscope_wait *wait, const ringscope_ticket *ticket) RINGSCOPE_PRIVATE_NOTHROW;
+void ringscope_wait_end(ringscope_wait *wait) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* The device clock of this number, one for all calls with the same arguments. */
+ringscope_clock ringscope_clock_domain(uint32_t id, uint64_t frequency_hz, const char *name) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* Ties a device's clock to the host's: device_ticks were read between two calls of ringscope_ticks. */
+void ringscope_clock_anchor(ringscope_clock clock, uint64_t host_before_ticks, uint64_t device_ticks,
+    uint64_t host_after_ticks) RINGSCOPE_PRIVATE_NOTHROW;
+uint64_t ringscope_ticks(void) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* Records when the device ran a launch, in ticks of its clock. Unknown times are not to be recorded. */
+void ringscope_device_span(const ringscope_ticket *ticket, uint64_t start_ticks, uint64_t end_ticks,
+    ringscope_clock clock) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* Records the tasks that the device ran for a launch; how many places were empty, which are counted too. */
+uint64_t ringscope_device_tasks(const ringscope_ticket *ticket, const ringscope_device_task *tasks, uint64_t count,
+    ringscope_clock clock) RINGSCOPE_PRIVATE_NOTHROW;
 
 /* What the inline code reads, once per shared object: copies of pointers that never change once they are known. */
 typedef struct ringscope_object {
@@ -1312,6 +1409,51 @@ RINGSCOPE_PRIVATE_INLINE void ringscope_complete(const char *name, uint64_t star
     (void)name, (void)start_ns, (void)duration_ns;
 }
 RINGSCOPE_PRIVATE_INLINE uint64_t ringscope_now_ns(void) { return 0; }
+RINGSCOPE_PRIVATE_INLINE void ringscope_launch_begin(ringscope_launch *launch, const ringscope_launch_info *info)
+{
+    (void)launch, (void)info;
+}
+RINGSCOPE_PRIVATE_INLINE ringscope_ticket ringscope_launch_end(ringscope_launch *launch)
+{
+    ringscope_ticket ticket;
+    memset(&ticket, 0, sizeof ticket);
+    (void)launch;
+    return ticket;
+}
+RINGSCOPE_PRIVATE_INLINE uint64_t ringscope_ticket_correlation(const ringscope_ticket *ticket)
+{
+    (void)ticket;
+    return 0;
+}
+RINGSCOPE_PRIVATE_INLINE void ringscope_wait_begin(ringscope_wait *wait, const ringscope_ticket *ticket)
+{
+    (void)wait, (void)ticket;
+}
+RINGSCOPE_PRIVATE_INLINE void ringscope_wait_end(ringscope_wait *wait) { (void)wait; }
+RINGSCOPE_PRIVATE_INLINE ringscope_clock ringscope_clock_domain(uint32_t id, uint64_t frequency_hz, const char *name)
+{
+    ringscope_clock clock;
+    memset(&clock, 0, sizeof clock);
+    (void)id, (void)frequency_hz, (void)name;
+    return clock;
+}
+RINGSCOPE_PRIVATE_INLINE void ringscope_clock_anchor(
+    ringscope_clock clock, uint64_t host_before_ticks, uint64_t device_ticks, uint64_t host_after_ticks)
+{
+    (void)clock, (void)host_before_ticks, (void)device_ticks, (void)host_after_ticks;
+}
+RINGSCOPE_PRIVATE_INLINE uint64_t ringscope_ticks(void) { return 0; }
+RINGSCOPE_PRIVATE_INLINE void ringscope_device_span(
+    const ringscope_ticket *ticket, uint64_t start_ticks, uint64_t end_ticks, ringscope_clock clock)
+{
+    (void)ticket, (void)start_ticks, (void)end_ticks, (void)clock;
+}
+RINGSCOPE_PRIVATE_INLINE uint64_t ringscope_device_tasks(
+    const ringscope_ticket *ticket, const ringscope_device_task *tasks, uint64_t count, ringscope_clock clock)
+{
+    (void)ticket, (void)tasks, (void)count, (void)clock;
+    return 0;
+}
 RINGSCOPE_PRIVATE_INLINE ringscope_where ringscope_on_both(ringscope_writer *writer, ringscope_track track)
 {
     ringscope_where where = {writer, track};

@@ -11,6 +11,11 @@ pub(crate) const MAX_ARGUMENTS: usize = 4;
 pub(crate) const INLINE_LEN: usize = 232;
 /// Zeros behind a payload, so that its last continuation can be read whole.
 pub(crate) const PADDING: usize = 32;
+/// Words of a `ringscope_launch`, of a `ringscope_wait`, of a `ringscope_ticket` and of a `ringscope_clock`.
+pub(crate) const LAUNCH_WORDS: usize = 16;
+pub(crate) const WAIT_WORDS: usize = 8;
+pub(crate) const TICKET_WORDS: usize = 4;
+pub(crate) const CLOCK_WORDS: usize = 2;
 /// In place of an open slot's number: the span is not shown while it is open.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
@@ -121,4 +126,22 @@ pub enum InitResult {
     Refused = 2,
     /// A level that is none, or a structure of another size.
     BadConfig = 3,
+}
+
+/// `ringscope_launch_info`
+#[repr(C)]
+pub struct LaunchInfo {
+    pub(crate) size_bytes: u64,
+    pub(crate) name: *const c_char,
+    pub(crate) device: u32,
+    pub(crate) stream: u32,
+    pub(crate) rank: i32,
+    pub(crate) block_dim: u32,
+    pub(crate) thread_count: u32,
+    pub(crate) kind: u32,
+    pub(crate) correlation: u64,
+    pub(crate) parent_correlation: u64,
+    pub(crate) size_moved_bytes: u64,
+    pub(crate) batch: u64,
+    pub(crate) step: u64,
 }

@@ -8,6 +8,7 @@ use ringscope_ringbuf::layout::{DropCause, Kind};
 use ringscope_ringbuf::payload::{ArgType, payload_word};
 use ringscope_ringbuf::ring::Writer;
 
+pub use crate::launch::Details;
 use crate::long_value::LONG_WORDS;
 use crate::name_table::{self, Name, Use};
 use crate::record::Words;

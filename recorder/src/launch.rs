@@ -26,7 +26,7 @@ use crate::value::Args;
 const COUNT_BITS: u32 = 31;
 const PID_BITS: u32 = 22;
 /// Kernels of one place in the program that are found at once.
-const RECENT: usize = 8;
+const RECENT: usize = 64;
 /// Stands for a number that was not given.
 const NOT_GIVEN: u32 = u32::MAX;
 
@@ -162,7 +162,8 @@ impl LaunchSite {
     #[inline(always)]
     fn kernel<A: Args>(&'static self, name: &[u8], shape: Shape) -> Option<&'static Name> {
         let bytes = shape.bytes();
-        let place = &self.recent[(shape.numbers[0] ^ shape.numbers[1]) as usize % RECENT];
+        let at = (shape.numbers[0] ^ shape.numbers[1]) as usize ^ name.as_ptr().addr() >> 3;
+        let place = &self.recent[at % RECENT];
         // SAFETY: only `find_kernel` stores there, names that live for ever.
         if let Some(kernel) = unsafe { place.load(Ordering::Acquire).as_ref() }
             && let Some((shape, known)) = kernel.text().split_first_chunk()
@@ -562,6 +563,36 @@ fn own_words(ring: &ThreadRing, open_slot: u32) -> &[AtomicU64] {
     match open_slot {
         NO_SLOT => &[],
         slot => &ring.writer.open_payload(slot)[1..],
+    }
+}
+
+/// Numbers that only some launches have, with their keys: the arguments of launches from other languages.
+#[cfg(feature = "c-abi")]
+#[derive(Debug)]
+pub struct Details<'a>(pub &'a [(&'static str, u64)]);
+
+#[cfg(feature = "c-abi")]
+impl Args for Details<'_> {
+    const TYPES: &'static [ArgType] = &[];
+    const IS_WORD: bool = false;
+    const WORD_LEN: u32 = 0;
+
+    fn word(&self) -> u64 {
+        0
+    }
+
+    fn put(&self, out: &mut crate::payload::Out<'_>) {
+        for (key, number) in self.0 {
+            let key_id = thread::current().zip(name_table::find(Use::Key, key.as_bytes()));
+            match key_id {
+                Some((ring, key)) => {
+                    out.fixed(u64::from(key.id_in(ring.process)), 4);
+                    out.fixed(ArgType::U64 as u64, 1);
+                    out.fixed(*number, 8);
+                }
+                None => process::count(DropCause::NameCap),
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod emitted;
 mod hello;
 mod jumps;
+mod launches;
 mod layout;
 mod objects;
 mod processes;

@@ -28,6 +28,8 @@ pub(crate) struct Site {
     pub(crate) category: String,
     pub(crate) level: u8,
     pub(crate) line: u32,
+    /// Key and value of what all its records have in common.
+    pub(crate) constants: Vec<String>,
     args: Vec<(String, ArgType)>,
 }
 
@@ -137,12 +139,17 @@ impl Process {
     fn take_block(&mut self, block: &Block<'_>, owners: &mut HashMap<u32, Vec<u32>>) {
         match *block {
             Block::Site(ref site) => {
+                let constants = site.constants.iter().map(|constant| {
+                    let value = take_value(&mut { constant.value }, constant.arg_type).unwrap();
+                    format!("{}={}", text(constant.key), shown(value))
+                });
                 let args = site.args.iter().map(|arg| (text(arg.key), arg.arg_type));
                 let made = Site {
                     name: text(site.name),
                     category: text(site.category),
                     level: site.level,
                     line: site.line,
+                    constants: constants.collect(),
                     args: args.collect(),
                 };
                 assert!(
@@ -213,6 +220,10 @@ impl Process {
     }
 
     fn entry(&self, (kind, record, payload): (Kind, Record, Vec<u8>)) -> Entry {
+        if kind == Kind::DeviceTask {
+            let text = format!("task {} by register {}", record.w[2], record.site());
+            return Entry { record, text };
+        }
         let mut text = self.shown(record.site(), &payload);
         if kind == Kind::Counter {
             let value_type = ArgType::from_u8(record.duration() as u8).unwrap();
