@@ -3,7 +3,7 @@
 //! A recorder has a target, the configuration that its records go by. The process records by one configuration at a
 //! time; where a recorder's target is another one, Python's part switches over first.
 
-use core::ffi::{c_int, c_uint, c_void};
+use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -15,7 +15,7 @@ use ringscope_ringbuf::layout::Kind;
 use crate::arguments::Call;
 use crate::interpreter::{
     ARGS, CAT, DURATION, E2E, LEVEL, Method, NAME, PROFILER, RaisedAside, TIME, new_reference,
-    none, own_reference, type_error,
+    none, own_reference, slot, type_error,
 };
 use crate::payload::Payload;
 use crate::place::{self, Place};
@@ -40,6 +40,8 @@ static TYPE: AtomicPtr<PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 /// The namespace of `ringscope.profile.recorder`, and its `get_profiler`.
 static NAMESPACE: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 static GET_PROFILER: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
+/// The recorder that was found last, held.
+static KNOWN: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 /// Number of the configuration that the process records by: 0 is that of the environment.
 static TARGET: AtomicU64 = AtomicU64::new(0);
 /// What `profile_span` gives where nothing is recorded.
@@ -176,17 +178,63 @@ unsafe fn switch_over(object: *mut PyObject) {
     }
 }
 
-/// The process's recorder, a new reference; null, with an exception set, when it can't be had.
+/// The process's recorder, borrowed, where it is the one that was found before; else null.
 #[inline(always)]
-unsafe fn profiler() -> *mut PyObject {
-    // SAFETY: the namespace is held for ever, and what it holds while the GIL is.
+unsafe fn known_profiler() -> *mut PyObject {
+    // SAFETY: the namespace is held for ever, and so is the recorder that is known.
     unsafe {
         let namespace = NAMESPACE.load(Ordering::Relaxed);
         let profiler = PyDict_GetItemWithError(namespace, PROFILER.object());
-        if !profiler.is_null() && is_recorder(profiler) && !of(profiler).is_parents {
-            return new_reference(profiler);
+        let is_known = ptr::eq(profiler, KNOWN.load(Ordering::Relaxed)) && !profiler.is_null();
+        if is_known && !of(profiler).is_parents {
+            profiler
+        } else {
+            ptr::null_mut()
         }
-        PyObject_CallObject(GET_PROFILER.load(Ordering::Relaxed), ptr::null_mut())
+    }
+}
+
+/// True where the process's recorder is known, and records nothing.
+#[inline(always)]
+unsafe fn is_off() -> bool {
+    // SAFETY: the recorder is only looked at.
+    unsafe {
+        let known = known_profiler();
+        !known.is_null() && !of(known).is_active
+    }
+}
+
+/// The process's recorder, a new reference; null, with an exception set, when it can't be had.
+#[inline(always)]
+unsafe fn profiler() -> *mut PyObject {
+    // SAFETY: a recorder is of a type of this module, or derived from one.
+    unsafe {
+        let known = known_profiler();
+        if known.is_null() {
+            find_profiler()
+        } else {
+            own_reference(known)
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn find_profiler() -> *mut PyObject {
+    // SAFETY: the function is held for ever; what it gives is checked. The recorder that was known is given back last,
+    // as that may run code.
+    unsafe {
+        let found = PyObject_CallObject(GET_PROFILER.load(Ordering::Relaxed), ptr::null_mut());
+        if found.is_null() {
+            return found;
+        }
+        if !is_recorder(found) {
+            Py_DecRef(found);
+            return type_error(c"get_profiler: expected a ProfileRecorder");
+        }
+        let known = KNOWN.swap(new_reference(found), Ordering::Relaxed);
+        Py_XDECREF(known);
+        found
     }
 }
 
@@ -195,13 +243,20 @@ unsafe fn is_recorder(object: *mut PyObject) -> bool {
     unsafe { PyObject_TypeCheck(object, TYPE.load(Ordering::Relaxed)) != 0 }
 }
 
+/// The span that records nothing.
+#[inline(always)]
+fn no_span() -> *mut PyObject {
+    // SAFETY: the object is held for ever.
+    unsafe { own_reference(NO_SPAN.load(Ordering::Relaxed)) }
+}
+
 /// A span of the recorder, or the one that records nothing.
 #[inline(always)]
 unsafe fn make_span(recorder: *mut PyObject, given: &Given) -> *mut PyObject {
     // SAFETY: passed on to the caller.
     unsafe {
         let Some(level_bit) = of(recorder).includes(given.level) else {
-            return own_reference(NO_SPAN.load(Ordering::Relaxed));
+            return no_span();
         };
         aim(recorder);
         let made = span::new(span::class());
@@ -297,7 +352,7 @@ unsafe fn put(
 }
 
 macro_rules! functions {
-    ($($function:ident, $method:ident($has_times:literal): $body:expr;)*) => { $(
+    ($($function:ident, $method:ident($has_times:literal), off $off:expr, on $body:expr;)*) => { $(
         /// For the process's recorder.
         unsafe extern "C" fn $function(
             _: *mut PyObject,
@@ -310,6 +365,9 @@ macro_rules! functions {
                 let Some(given) = Given::read(Call::new(args, count, keywords), $has_times) else {
                     return ptr::null_mut();
                 };
+                if is_off() {
+                    return $off;
+                }
                 let recorder = profiler();
                 if recorder.is_null() {
                     return ptr::null_mut();
@@ -339,12 +397,12 @@ macro_rules! functions {
 }
 
 functions! {
-    profile_span, span(false): |recorder, given| make_span(recorder, given);
-    profile_instant, instant(false): |recorder, given| {
+    profile_span, span(false), off no_span(), on |recorder, given| make_span(recorder, given);
+    profile_instant, instant(false), off none(), on |recorder, given| {
         put_instant(recorder, given);
         none()
     };
-    profile_duration, duration(true): |recorder, given| {
+    profile_duration, duration(true), off none(), on |recorder, given| {
         put_duration(recorder, given);
         none()
     };
@@ -424,9 +482,13 @@ unsafe extern "C" fn serve(_: *mut PyObject, args: *mut PyObject) -> *mut PyObje
     none()
 }
 
-unsafe extern "C" fn enter_nothing(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by the interpreter.
-    unsafe { own_reference(object) }
+unsafe extern "C" fn enter_nothing(
+    no_span: *mut PyObject,
+    _: *const *mut PyObject,
+    _: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter with the object that the function was made for.
+    unsafe { own_reference(no_span) }
 }
 
 unsafe extern "C" fn exit_nothing(
@@ -467,11 +529,19 @@ pub(crate) static FUNCTIONS: [Method; 6] = [
     Method::END,
 ];
 
-static NO_SPAN_METHODS: [Method; 4] = [
-    Method::plain(c"__enter__", enter_nothing, c""),
-    Method::positional(c"__exit__", exit_nothing, c""),
-    Method::fast(c"set", set_nothing, c""),
-    Method::END,
+static NO_SPAN_METHODS: [Method; 2] = [Method::fast(c"set", set_nothing, c""), Method::END];
+
+/// Functions of the one object, which the `with` statement finds in its type: a function there is not bound, and binding
+/// is most of what a statement costs whose span records nothing.
+static NO_SPAN_FUNCTIONS: [(&CStr, Method); 2] = [
+    (
+        c"__enter__",
+        Method::positional(c"__enter__", enter_nothing, c""),
+    ),
+    (
+        c"__exit__",
+        Method::positional(c"__exit__", exit_nothing, c""),
+    ),
 ];
 
 static METHODS: [Method; 8] = [
@@ -491,7 +561,6 @@ static METHODS: [Method; 8] = [
 ///
 /// The GIL is held.
 unsafe fn make_no_span() -> bool {
-    let slot = |slot, pfunc| PyType_Slot { slot, pfunc };
     let mut slots = [
         slot(Py_tp_methods, NO_SPAN_METHODS[0].definition().cast()),
         slot(0, ptr::null_mut()),
@@ -503,7 +572,7 @@ unsafe fn make_no_span() -> bool {
         flags: Py_TPFLAGS_DEFAULT as c_uint,
         slots: slots.as_mut_ptr(),
     };
-    // SAFETY: passed on to the caller; the type lives as long as its one object, which is held for ever.
+    // SAFETY: passed on to the caller; the type, its one object and its functions are held for ever.
     unsafe {
         let class = PyType_FromSpec(&mut spec);
         if class.is_null() {
@@ -511,8 +580,11 @@ unsafe fn make_no_span() -> bool {
         }
         let no_span = PyObject_CallObject(class, ptr::null_mut());
         NO_SPAN.store(no_span, Ordering::Relaxed);
-        Py_DecRef(class);
         !no_span.is_null()
+            && NO_SPAN_FUNCTIONS.iter().all(|(name, function)| {
+                let function = PyCFunction_NewEx(function.definition(), no_span, ptr::null_mut());
+                !function.is_null() && PyObject_SetAttrString(class, name.as_ptr(), function) == 0
+            })
     }
 }
 
@@ -522,7 +594,6 @@ unsafe fn make_no_span() -> bool {
 ///
 /// `module` is the module being made.
 pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
-    let slot = |slot, pfunc| PyType_Slot { slot, pfunc };
     let mut slots = [
         slot(Py_tp_dealloc, dealloc as *mut c_void),
         slot(Py_tp_new, PyType_GenericNew as *mut c_void),

@@ -103,6 +103,14 @@ impl Method {
     }
 }
 
+/// A row of what a type is made from.
+pub(crate) fn slot(number: c_int, pfunc: *mut c_void) -> PyType_Slot {
+    PyType_Slot {
+        slot: number,
+        pfunc,
+    }
+}
+
 /// A word that is interned when the module is loaded, so that comparing pointers nearly always tells.
 pub(crate) struct Word {
     text: &'static CStr,

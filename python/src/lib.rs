@@ -11,6 +11,7 @@
 
 mod argument;
 mod arguments;
+mod bound;
 mod drop_in;
 mod event;
 mod frame;

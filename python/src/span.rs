@@ -2,9 +2,10 @@
 //!
 //! The memory of objects is kept in a list when they die, since most live as long as one `with` statement. An object
 //! may be entered several times at once (from tasks and threads, or nested): the first entry stands in the object, the
-//! others behind it.
+//! others behind it. `bound.rs` has what the `with` statement calls.
 
 use core::ffi::{c_int, c_void};
+use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -13,9 +14,12 @@ use ringscope::{c_abi, dynamic};
 use ringscope_ringbuf::clock::counter;
 
 use crate::arguments::Call;
+use crate::bound::{self, Bound};
 use crate::frame::{Form, Frame};
 use crate::guarded::Guarded;
-use crate::interpreter::{Method, RaisedAside, new_reference, none, own_reference, type_error};
+use crate::interpreter::{
+    Method, RaisedAside, new_reference, none, own_reference, slot, type_error,
+};
 use crate::payload::Payload;
 use crate::place::Place;
 use crate::{argument, place};
@@ -27,6 +31,8 @@ const KEPT: usize = 64;
 #[repr(C)]
 pub(crate) struct Span {
     base: PyObject,
+    enter: Bound,
+    exit: Bound,
     place: Place,
     form: Form,
     /// Every entry is a span without arguments, but for those that are set on it.
@@ -94,6 +100,8 @@ unsafe fn allocate(class: *mut PyTypeObject) -> *mut Span {
             return PyErr_NoMemory().cast();
         }
         let span = PyObject_Init(memory.cast(), class).cast::<Span>();
+        (&raw mut (*span).enter).write(Bound::new(enter_bound, span.cast()));
+        (&raw mut (*span).exit).write(Bound::new(exit_bound, span.cast()));
         (&raw mut (*span).place).write(Place::NOWHERE);
         clear(span);
         span
@@ -441,6 +449,29 @@ unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     }
 }
 
+/// `__enter__` as the `with` statement calls it.
+unsafe extern "C" fn enter_bound(
+    bound: *mut PyObject,
+    _: *const *mut PyObject,
+    _: usize,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter on what a span holds.
+    unsafe { enter(bound::owner(bound), ptr::null_mut()) }
+}
+
+/// `__exit__` as the `with` statement calls it.
+unsafe extern "C" fn exit_bound(
+    bound: *mut PyObject,
+    _: *const *mut PyObject,
+    _: usize,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by the interpreter on what a span holds.
+    unsafe { of(bound::owner(bound)).end() };
+    none()
+}
+
 unsafe extern "C" fn enter_lap(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by the interpreter on a lap, which has begun.
     unsafe { new_reference(object) }
@@ -537,6 +568,11 @@ static LAP_METHODS: [Method; 6] = [
     Method::END,
 ];
 
+const BOUND_METHODS: &[(&core::ffi::CStr, usize)] = &[
+    (c"__enter__", offset_of!(Span, enter)),
+    (c"__exit__", offset_of!(Span, exit)),
+];
+
 const SPAN_DOC: &core::ffi::CStr = c"Span(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nA span: a context manager, a decorator, or begun and ended by hand. It may be used again and again, also while\nit is open, by several threads and tasks.";
 const LAP_DOC: &core::ffi::CStr = c"Adjacent spans that share their clock reads; made by lap().";
 
@@ -563,20 +599,15 @@ pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
     ];
     // SAFETY: passed on to the caller.
     unsafe {
-        add_type(module, (c"ringscope.Span", c"Span"), &mut slots, &TYPE)
+        bound::prepare()
+            && add_type(module, (c"ringscope.Span", c"Span"), &mut slots, &TYPE)
+            && bound::hand_out(class(), BOUND_METHODS)
             && add_type(
                 module,
                 (c"ringscope.Lap", c"Lap"),
                 &mut lap_slots,
                 &LAP_TYPE,
             )
-    }
-}
-
-fn slot(number: c_int, pfunc: *mut c_void) -> PyType_Slot {
-    PyType_Slot {
-        slot: number,
-        pfunc,
     }
 }
 
