@@ -47,7 +47,7 @@ class Spans(ProgramTest):
         )
         self.assertNotIn("args", trace.span("x"))
         self.assertNotIn("args", trace.instants("i")[0])
-        self.assertEqual([e["args"] for e in trace.events if e["name"] == "c" and e["ph"] == "C"], [{"c": 3}])
+        self.assertEqual([e["args"] for e in trace.events if e["name"] == "c" and e["ph"] == "C"], [{"value": 3}])
 
     def test_long_values_are_cut_and_say_so(self):
         trace = self.trace_of(
