@@ -12,7 +12,7 @@ const SUDDEN_RECORDS_PER_S: f64 = 80e6;
 /// Rings that are quiet or slow are not looked at more often than this, however small they are.
 const SHORTEST_WATCH: Duration = Duration::from_micros(200);
 /// A ring should not move on by more than this part of its capacity between two looks.
-const AIMED_FILL: f64 = 0.25;
+const AIMED_FILL: f64 = 0.125;
 /// What a rate is taken for after a look that found less, in parts of what it was.
 const RATE_DECAY: f64 = 0.8;
 /// A ring in which nothing was recorded for so long is quiet.
@@ -88,9 +88,9 @@ mod tests {
         let mut pace = Pace::new(32_768, 0);
         let watch = pace.rest();
         assert!(watch <= Duration::from_micros(500), "{watch:?}");
-        // 20 M records a second: a quarter of the ring.
+        // 20 M records a second: an eighth of the ring.
         pace.look(20_000, MS);
-        assert_eq!(pace.rest(), Duration::from_nanos(409_600));
+        assert_eq!(pace.rest(), Duration::from_nanos(204_800));
         // A burst of 200 M a second leaves no time.
         pace.look(200_000, 2 * MS);
         assert_eq!(pace.rest(), Duration::ZERO);
