@@ -11,8 +11,8 @@ use ringscope_benches::measurement::Measurement;
 use ringscope_benches::rounds::Plan;
 use serde::Deserialize;
 
-/// Cases, with the bytes of a record where every configuration writes the same.
-const CASES: [(&str, f64); 15] = [
+/// Cases in Rust, with the bytes of a record where every configuration writes the same.
+const RUST_CASES: [(&str, f64); 15] = [
     ("loop", 0.0),
     ("floor", 32.0),
     ("record without clock reads", 32.0),
@@ -30,6 +30,23 @@ const CASES: [(&str, f64); 15] = [
     ("off", 0.0),
     ("compiled out", 0.0),
 ];
+/// Languages of the other cases; C++ where there is a compiler for it.
+const OTHER_LANGUAGES: &[&str] = &[
+    "C",
+    #[cfg(cpp_cases)]
+    "C++",
+    "plug-in",
+];
+
+/// All cases, in their order.
+fn cases() -> Vec<(String, f64)> {
+    let rust = RUST_CASES.map(|(name, bytes)| (name.to_string(), bytes));
+    let others = OTHER_LANGUAGES
+        .iter()
+        .flat_map(|language| ["span", "span, 1 argument"].map(|case| format!("{case}, {language}")))
+        .map(|name| (name, 32.0));
+    rust.into_iter().chain(others).collect()
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,8 +104,8 @@ fn quick_report() -> Report {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let table = String::from_utf8(output.stdout).unwrap();
-    for (case, _) in CASES {
-        assert!(table.contains(case), "no `{case}` in:\n{table}");
+    for (case, _) in cases() {
+        assert!(table.contains(&case), "no `{case}` in:\n{table}");
     }
     let left: Vec<_> = fs::read_dir(dir.path())
         .unwrap()
@@ -136,8 +153,12 @@ fn check(outcome: &Outcome, means: &Means) {
     assert!(outcome.losses.is_empty(), "{outcome:?}");
     assert!(outcome.ticks_per_ns > 0.0 && outcome.work_turns > 0);
     let names: Vec<&str> = outcome.measurements.iter().map(|m| &*m.case).collect();
-    assert_eq!(names, CASES.map(|(name, _)| name));
-    for (measurement, (name, bytes)) in outcome.measurements.iter().zip(CASES) {
+    let cases = cases();
+    assert!(
+        names.iter().eq(cases.iter().map(|(name, _)| name)),
+        "{names:?}"
+    );
+    for (measurement, (name, bytes)) in outcome.measurements.iter().zip(cases) {
         let what = || format!("{name}: {outcome:?}");
         assert_eq!(measurement.bytes, Some(bytes), "{}", what());
         assert!(
@@ -173,4 +194,37 @@ fn check(outcome: &Outcome, means: &Means) {
     if outcome.capture == "full" && outcome.ring_bytes == 65_536 {
         assert!(span.system_calls_per_million > Some(0.0), "{outcome:?}");
     }
+}
+
+#[test]
+fn first_records_are_measured_in_every_case() {
+    let dir = tempfile::Builder::new()
+        .prefix("first-record-")
+        .tempdir_in("/dev/shm")
+        .unwrap();
+    let json = dir.path().join("figures.json");
+    let status = Command::new(env!("CARGO_BIN_EXE_first_record"))
+        .args(["--threads", "3", "--ring-size", "64KiB", "--json"])
+        .arg(&json)
+        .arg("--dir")
+        .arg(dir.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let text = fs::read_to_string(&json).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["ring_bytes"], 65_536);
+    let cases = report["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 3, "{report}");
+    for case in cases {
+        let ns = |figure: &str| case[figure].as_u64().unwrap();
+        assert_eq!(case["threads"], 3);
+        assert!(ns("first_least_ns") <= ns("first_p50_ns"), "{case}");
+        assert!(ns("first_p50_ns") <= ns("first_max_ns"), "{case}");
+    }
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "scratch files are left"
+    );
 }

@@ -111,11 +111,6 @@ fn attach(process: &'static Process) -> Option<&'static ThreadRing> {
         start_ticks: clock::ticks(),
         name: if tid == process.pid { b"main" } else { name },
     });
-    process.append(&Block::ClockPair(clock::pair(
-        clock::source(),
-        PairSource::Ring,
-        RING_BRACKETS,
-    )));
     RING.set(ring);
     Some(ring)
 }
@@ -133,6 +128,11 @@ fn create(process: &'static Process) -> Option<&'static ThreadRing> {
     });
     tell_of_small_ring(process, &outcome, wished_log2);
     let ring = outcome.ok()?;
+    process.append(&Block::ClockPair(clock::pair(
+        clock::source(),
+        PairSource::Ring,
+        RING_BRACKETS,
+    )));
     let (memory, log2) = (ring.memory(), ring.capacity_log2());
     // SAFETY: the ring is mapped for ever, with as many open slots as its header says, and this is its only writer:
     // threads hand it on through the pool.

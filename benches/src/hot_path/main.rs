@@ -10,6 +10,7 @@ mod bare_record;
 mod campaign;
 mod cases;
 mod configuration;
+mod foreign;
 mod losses;
 mod pass;
 mod report;

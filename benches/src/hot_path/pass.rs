@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::bare_record::BareRecord;
 use crate::cases;
 use crate::configuration::Configuration;
+use crate::foreign;
 
 /// The passes: each in processes of its own, so that none disturbs another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -198,6 +199,7 @@ impl PassArgs {
             Box::new(BareRecord::new(&file("bare-record"), bytes)?),
         ];
         subjects.extend(cases::all(&ring));
+        subjects.extend(foreign::all(&ring)?);
         Ok(subjects)
     }
 }
