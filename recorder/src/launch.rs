@@ -131,14 +131,21 @@ impl Shape {
         }
     }
 
+    /// Two numbers a word: bytes that are stored one width and read back another stall the processor.
     #[inline(always)]
-    fn bytes(self) -> [u8; SHAPE_LEN] {
-        let mut bytes = [0; SHAPE_LEN];
-        for (bytes, number) in bytes.chunks_exact_mut(4).zip(self.numbers) {
-            bytes.copy_from_slice(&number.to_le_bytes());
-        }
-        bytes
+    fn words(self) -> [u64; SHAPE_NUMBERS / 2] {
+        let [a, b, c, d, e, f] = self.numbers.map(u64::from);
+        [a | b << 32, c | d << 32, e | f << 32]
     }
+}
+
+/// The words of a shape in a kernel's text, and the name behind them.
+#[inline(always)]
+fn split(text: &[u8]) -> Option<([u64; SHAPE_NUMBERS / 2], &[u8])> {
+    let (shape, name) = text.split_first_chunk::<SHAPE_LEN>()?;
+    let (words, _) = shape.as_chunks::<8>();
+    let word = |at: usize| words.get(at).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    Some(([word(0), word(1), word(2)], name))
 }
 
 /// A place in the program that launches; made by the macros.
@@ -161,18 +168,16 @@ impl LaunchSite {
     /// The kernel of this shape; a `name` made at run time goes before that of the place. `None` past the cap on names.
     #[inline(always)]
     fn kernel<A: Args>(&'static self, name: &[u8], shape: Shape) -> Option<&'static Name> {
-        let bytes = shape.bytes();
+        let wanted = shape.words();
         let at = (shape.numbers[0] ^ shape.numbers[1]) as usize ^ name.as_ptr().addr() >> 3;
         let place = &self.recent[at % RECENT];
         // SAFETY: only `find_kernel` stores there, names that live for ever.
         if let Some(kernel) = unsafe { place.load(Ordering::Acquire).as_ref() }
-            && let Some((shape, known)) = kernel.text().split_first_chunk()
-            && *shape == bytes
-            && known == name
+            && split(kernel.text()) == Some((wanted, name))
         {
             return Some(kernel);
         }
-        self.find_kernel(place, name, bytes, (A::SIGNATURE, A::TYPES))
+        self.find_kernel(place, name, wanted, (A::SIGNATURE, A::TYPES))
     }
 
     #[cold]
@@ -181,12 +186,14 @@ impl LaunchSite {
         &'static self,
         place: &AtomicPtr<Name>,
         name: &[u8],
-        shape: [u8; SHAPE_LEN],
+        shape: [u64; SHAPE_NUMBERS / 2],
         (signature, types): (u32, &'static [ArgType]),
     ) -> Option<&'static Name> {
         let mut text = [0; SHAPE_LEN + MAX_KERNEL_NAME];
         let kept = ringscope_ringbuf::payload::floor_char_boundary(name, MAX_KERNEL_NAME);
-        text[..SHAPE_LEN].copy_from_slice(&shape);
+        for (bytes, word) in text.chunks_exact_mut(8).zip(shape) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
         text[SHAPE_LEN..SHAPE_LEN + kept].copy_from_slice(&name[..kept]);
         let what = Use::Kernel {
             site: &self.site,

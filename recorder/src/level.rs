@@ -39,6 +39,8 @@ impl WordPage {
 }
 
 static LEVEL: WordPage = WordPage::new(LEVEL_UNKNOWN);
+/// All ones, or 0 when argument values are kept out: one instruction on a value of a word.
+static VALUE_MASK: AtomicU64 = AtomicU64::new(u64::MAX);
 static CANARY: WordPage = WordPage::new(0);
 
 /// True when a site with this level bit is to be recorded. The one load and branch that a site costs when off.
@@ -64,12 +66,19 @@ pub(crate) fn mask() -> u64 {
 /// True when argument values are kept out of the files.
 #[inline(always)]
 pub(crate) fn keeps_values_out() -> bool {
-    LEVEL.second.load(Ordering::Relaxed) != 0
+    VALUE_MASK.load(Ordering::Relaxed) == 0
+}
+
+/// `word`, or 0 when argument values are kept out of the files.
+#[inline(always)]
+pub(crate) fn let_in(word: u64) -> u64 {
+    word & VALUE_MASK.load(Ordering::Relaxed)
 }
 
 /// Keeps argument values out of the files from now on, or lets them in; while nothing is recorded yet.
 pub(crate) fn keep_values_out(out: bool) {
     LEVEL.second.store(out.into(), Ordering::Relaxed);
+    VALUE_MASK.store(if out { 0 } else { u64::MAX }, Ordering::Relaxed);
 }
 
 /// Switches recording.

@@ -310,15 +310,19 @@ impl Payload {
     /// of its thread's long buffers.
     #[inline(always)]
     pub(crate) fn of<A: Args>(args: &A, words: &[AtomicU64], ring: Option<&ThreadRing>) -> Payload {
-        if !A::TYPES.is_empty() && level::keeps_values_out() {
-            return Payload::empty();
-        }
         if A::IS_WORD {
             return Payload {
-                word: args.word(),
+                word: if A::WORD_LEN > 0 {
+                    level::let_in(args.word())
+                } else {
+                    0
+                },
                 len: A::WORD_LEN,
                 long: 0,
             };
+        }
+        if level::keeps_values_out() {
+            return Payload::empty();
         }
         let (payload, cut) = Payload::encode(args, words, usize::MAX);
         if cut {

@@ -8,6 +8,8 @@ use ringscope_benches::case::{Case, Subject};
 use ringscope_ringbuf::file::RingFile;
 use ringscope_ringbuf::layout::RECORD_LEN;
 
+use crate::launches::{DeviceTasks, Launch};
+
 /// A case of the recorder, with the ring in which its records arrive.
 struct Recorded<C> {
     case: C,
@@ -53,6 +55,8 @@ pub(crate) fn all(ring: &Rc<RingFile>) -> Vec<Box<dyn Subject>> {
         recorded(Phases { lap: None }, ring),
         recorded(Complete, ring),
         recorded(RunTimeName::new(), ring),
+        recorded(Launch::new(), ring),
+        recorded(DeviceTasks::new(), ring),
         recorded(LevelNotEnabled, ring),
         recorded(Off, ring),
         recorded(CompiledOut, ring),

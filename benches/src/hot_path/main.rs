@@ -11,6 +11,7 @@ mod campaign;
 mod cases;
 mod configuration;
 mod foreign;
+mod launches;
 mod losses;
 mod pass;
 mod report;
