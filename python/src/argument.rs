@@ -19,10 +19,10 @@ pub(crate) fn put(payload: &mut Payload, key: *mut PyObject, value: *mut PyObjec
     if c_abi::keeps_values_out() {
         return;
     }
-    let Some(key) = key::number(key) else {
-        return c_abi::count(DropCause::ValueCut);
-    };
-    if !put_value(payload, key, value) {
+    // A full payload first: its keys would take places of the table for nothing.
+    let is_put =
+        !payload.is_full() && key::number(key).is_some_and(|key| put_value(payload, key, value));
+    if !is_put {
         c_abi::count(DropCause::ValueCut);
     }
 }

@@ -2,6 +2,7 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
 
 use pyo3_ffi::*;
 use ringscope::dynamic::{self, Handle};
@@ -10,6 +11,9 @@ use crate::guarded::Guarded;
 use crate::interpreter::{is_text, new_reference, with_text};
 
 const PLACES: usize = 512;
+/// Keys that a process may have: they share a table with the names of spans, which must not fill up with the keys of
+/// dicts that are data.
+const MAX_KEYS: usize = 4096;
 
 /// A key that was seen.
 #[derive(Clone, Copy)]
@@ -25,8 +29,8 @@ static SEEN: Guarded<[Seen; PLACES]> = Guarded::new(
         number: 0,
     }; PLACES],
 );
-/// All keys, so that a child's file gets them before its first record.
-static ALL: Guarded<Vec<Handle>> = Guarded::new(Vec::new());
+/// All keys by their letters; also so that a child's file gets them before its first record.
+static ALL: Guarded<Option<HashMap<Vec<u8>, Handle>>> = Guarded::new(None);
 /// Generation of the process whose file holds them all.
 static PUBLISHED: AtomicU64 = AtomicU64::new(0);
 
@@ -93,13 +97,17 @@ fn remember(text: *mut PyObject) -> Option<u32> {
     Some(number)
 }
 
-/// The number of the key with these letters.
+/// The number of the key with these letters; `None` past the limit.
 fn named(text: &[u8]) -> Option<u32> {
-    let handle = dynamic::key(text)?;
-    let all = ALL.get();
-    if !all.iter().any(|known| known.number() == handle.number()) {
-        all.push(handle);
+    let all = ALL.get().get_or_insert_default();
+    if let Some(known) = all.get(text) {
+        return Some(known.number());
     }
+    if all.len() >= MAX_KEYS {
+        return None;
+    }
+    let handle = dynamic::key(text)?;
+    all.insert(text.to_vec(), handle);
     dynamic::publish(handle);
     Some(handle.number())
 }
@@ -107,7 +115,7 @@ fn named(text: &[u8]) -> Option<u32> {
 /// Writes all keys to the file of a process that is new: a payload may be older than the process that records it.
 pub(crate) fn publish_all(generation: u64) {
     if PUBLISHED.swap(generation, Ordering::Relaxed) != generation {
-        for handle in ALL.get().iter() {
+        for handle in ALL.get().iter().flat_map(HashMap::values) {
             dynamic::publish(*handle);
         }
     }

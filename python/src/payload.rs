@@ -52,6 +52,12 @@ impl Payload {
         self.len
     }
 
+    /// True when no argument has room any more.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        MAX_LEN - self.len < HEAD_LEN + CUT_FRAME_LEN
+    }
+
     /// Forgets what stands behind the first `len` bytes.
     #[inline(always)]
     pub(crate) fn truncate(&mut self, len: usize) {

@@ -49,6 +49,20 @@ class Spans(ProgramTest):
         self.assertNotIn("args", trace.instants("i")[0])
         self.assertEqual([e["args"] for e in trace.events if e["name"] == "c" and e["ph"] == "C"], [{"value": 3}])
 
+    def test_keys_that_are_data_leave_the_names_of_spans_alone(self):
+        trace = self.trace_of(
+            """
+            for turn in range(30):
+                with ringscope.span('data', args={f'{turn} {n}': n for n in range(1000)}): pass
+            with ringscope.span('after', args={'data': 1}): pass
+            with ringscope.span('last'): pass
+            """
+        )
+        self.assertEqual(len(trace.spans("data")), 30)
+        self.assertEqual(len(trace.spans("data")[0]["args"]), 1000)
+        self.assertEqual(len(trace.spans("last")), 1)
+        self.assertEqual(len(trace.spans("after")), 1)
+
     def test_long_values_are_cut_and_say_so(self):
         trace = self.trace_of(
             """
