@@ -44,7 +44,10 @@ pub(crate) fn divide(engine: &Engine, is_split: Vec<bool>, cuts: Vec<i64>) -> io
         rings: &rings,
         is_split: &is_split,
         cuts: &cuts,
-        progress: Mutex::default(),
+        progress: Mutex::new(Progress {
+            splitters: is_split.iter().map(|_| None).collect(),
+            places: Vec::new(),
+        }),
     };
     let slices = if rings.is_empty() {
         0
@@ -54,12 +57,12 @@ pub(crate) fn divide(engine: &Engine, is_split: Vec<bool>, cuts: Vec<i64>) -> io
     pipeline::run(&pass, slices)?;
     let progress = pass.progress.into_inner();
     let Progress { splitters, places } = progress.unwrap_or_else(PoisonError::into_inner);
-    let row_of = |(row, splitter): (u32, Splitter)| {
-        let Splitter { depths, counts, .. } = splitter;
-        (row, DividedRow { depths, counts })
+    let row_of = |(row, splitter): (u32, Option<Splitter>)| {
+        let Splitter { depths, counts, .. } = splitter?;
+        Some((row, DividedRow { depths, counts }))
     };
     Ok(Divided {
-        rows: splitters.into_iter().map(row_of).collect(),
+        rows: (0..).zip(splitters).filter_map(row_of).collect(),
         split: Split {
             is_split,
             rings,
@@ -77,9 +80,9 @@ struct Pass<'a> {
     progress: Mutex<Progress>,
 }
 
-#[derive(Default)]
 struct Progress {
-    splitters: HashMap<u32, Splitter>,
+    /// By row.
+    splitters: Vec<Option<Splitter>>,
     /// Where the numbers of each slice stand.
     places: Vec<NumbersPlace>,
 }
@@ -115,7 +118,7 @@ impl Stages for Pass<'_> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         room.numbers.clear();
         for event in &room.gatherer.events {
-            let splitter = progress.splitters.entry(event.lane).or_default();
+            let splitter = progress.splitters[event.lane as usize].get_or_insert_default();
             room.numbers
                 .push(splitter.place(event.start_ns, event.end_ns));
         }

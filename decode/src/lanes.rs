@@ -26,84 +26,125 @@ pub struct Lane {
 /// Importers draw no deeper nesting than this.
 pub(crate) const MAX_DEPTH: u32 = 512;
 
-/// Lanes looked at together.
-const GROUP: usize = 32;
-
 /// Divides the intervals of a row, which come in row order, among as few lanes as come out when each goes to the
 /// first lane that takes it: one where it lies inside the innermost open span, or where none is open.
 #[derive(Debug, Default)]
 pub(crate) struct Splitter {
     /// Ends of the spans that are open on each lane, innermost last.
     open_ends: Vec<Vec<i64>>,
-    /// The innermost end of each lane; the least possible when none is open.
-    innermost: Vec<i64>,
-    /// Least and largest of the innermost ends of each group.
-    groups: Vec<(i64, i64)>,
+    /// A binary tree over the lanes, whose root is node 1: the children of node n are 2n and 2n + 1, lane l is node
+    /// `width` + l.
+    nodes: Vec<Innermost>,
+    /// Lanes that the tree has room for, a power of two.
+    width: usize,
     /// Deepest nesting on each lane.
     pub depths: Vec<u32>,
     /// Intervals on each lane.
     pub counts: Vec<u64>,
 }
 
+/// Least and largest of the innermost open ends of some lanes; the least possible where none is open.
+#[derive(Clone, Copy, Debug)]
+struct Innermost {
+    least: i64,
+    largest: i64,
+}
+
+impl Innermost {
+    /// Of no lane.
+    const NONE: Innermost = Innermost {
+        least: i64::MAX,
+        largest: i64::MIN,
+    };
+
+    fn of(end_ns: i64) -> Innermost {
+        Innermost {
+            least: end_ns,
+            largest: end_ns,
+        }
+    }
+
+    /// True when one of the lanes may take an interval: it lies inside its innermost span, or that one is over.
+    #[inline]
+    fn may_take(self, start_ns: i64, end_ns: i64) -> bool {
+        self.least <= start_ns || self.largest >= end_ns
+    }
+}
+
 impl Splitter {
     /// The number of the lane, from 0, that the next interval goes to.
     pub(crate) fn place(&mut self, start_ns: i64, end_ns: i64) -> u32 {
-        let may_take = |ends: &(i64, i64)| ends.0 <= start_ns || ends.1 >= end_ns;
-        let mut group = 0;
         let lane = loop {
-            let Some(next) = self.groups[group..].iter().position(may_take) else {
+            let Some(lane) = self.first_candidate(start_ns, end_ns) else {
                 break self.add_lane();
             };
-            group += next;
-            if let Some(lane) = self.find_in_group(group, start_ns, end_ns) {
+            let ends = &mut self.open_ends[lane];
+            while ends.pop_if(|end| *end <= start_ns).is_some() {}
+            let innermost = ends.last().copied();
+            if innermost.is_none_or(|innermost| innermost >= end_ns) {
                 break lane;
             }
-            self.sum_up(group);
-            group += 1;
+            // It was taken for one where a span is over; now it shows what is still open.
+            self.set(lane, innermost.unwrap_or(i64::MIN));
         };
         self.open_ends[lane].push(end_ns);
-        self.innermost[lane] = end_ns;
+        self.set(lane, end_ns);
         self.counts[lane] += 1;
         self.depths[lane] = self.depths[lane].max(self.open_ends[lane].len() as u32);
-        self.sum_up(lane / GROUP);
         lane as u32
     }
 
-    fn find_in_group(&mut self, group: usize, start_ns: i64, end_ns: i64) -> Option<usize> {
-        let first = group * GROUP;
-        (first..self.innermost.len().min(first + GROUP)).find(|lane| {
-            let innermost = &mut self.innermost[*lane];
-            if *innermost <= start_ns {
-                let ends = &mut self.open_ends[*lane];
-                while ends.last().is_some_and(|end| *end <= start_ns) {
-                    ends.pop();
-                }
-                *innermost = ends.last().copied().unwrap_or(i64::MIN);
-            }
-            *innermost == i64::MIN || *innermost >= end_ns
-        })
+    /// The first lane that may take an interval.
+    fn first_candidate(&self, start_ns: i64, end_ns: i64) -> Option<usize> {
+        let may_take = |node: usize| self.nodes[node].may_take(start_ns, end_ns);
+        if self.width == 0 || !may_take(1) {
+            return None;
+        }
+        let mut node = 1;
+        while node < self.width {
+            node = 2 * node + usize::from(!may_take(2 * node));
+        }
+        Some(node - self.width)
+    }
+
+    /// Notes the innermost open end of a lane.
+    fn set(&mut self, lane: usize, end_ns: i64) {
+        let mut node = self.width + lane;
+        self.nodes[node] = Innermost::of(end_ns);
+        while node > 1 {
+            node /= 2;
+            self.sum_up(node);
+        }
+    }
+
+    fn sum_up(&mut self, node: usize) {
+        let (left, right) = (self.nodes[2 * node], self.nodes[2 * node + 1]);
+        self.nodes[node] = Innermost {
+            least: left.least.min(right.least),
+            largest: left.largest.max(right.largest),
+        };
     }
 
     fn add_lane(&mut self) -> usize {
-        if self.innermost.len().is_multiple_of(GROUP) {
-            self.groups.push((i64::MIN, i64::MIN));
+        let lane = self.open_ends.len();
+        if lane == self.width {
+            self.widen();
         }
         self.open_ends.push(Vec::new());
-        self.innermost.push(i64::MIN);
         self.depths.push(0);
         self.counts.push(0);
-        self.innermost.len() - 1
+        lane
     }
 
-    fn sum_up(&mut self, group: usize) {
-        let first = group * GROUP;
-        let end = self.innermost.len().min(first + GROUP);
-        let (mut least, mut largest) = (i64::MAX, i64::MIN);
-        for end_ns in &self.innermost[first..end] {
-            least = least.min(*end_ns);
-            largest = largest.max(*end_ns);
+    /// Makes room for twice as many lanes.
+    fn widen(&mut self) {
+        let lanes = self.nodes.split_off(self.width);
+        self.width = (2 * self.width).max(1);
+        self.nodes = vec![Innermost::NONE; 2 * self.width];
+        self.nodes[self.width..self.width + lanes.len()].copy_from_slice(&lanes);
+        for node in (1..self.width).rev() {
+            self.sum_up(node);
         }
-        self.groups[group] = (least, largest);
     }
 }
 
