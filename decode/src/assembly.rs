@@ -28,7 +28,7 @@ use crate::survey;
 use crate::timeline::{Extent, Options, Source, Timeline};
 
 /// Records of a block, unless that makes more than [`MAX_BLOCKS`].
-const BLOCK_LEN: u64 = 256;
+const BLOCK_LEN: u64 = 128;
 /// Blocks of all rings together, about: they take 32 bytes each.
 const MAX_BLOCKS: u64 = 1 << 19;
 /// Largest block.

@@ -93,10 +93,24 @@ impl Line {
     }
 
     /// `round_half_up(distance * rise / run)` for `distance < 2^shift`: the multiplier is less than one below the
-    /// true factor times 2^shift, so its product is at most one too small, and the remainder says which. The
-    /// remainder is less than twice the run, which is less than 2^63: 64 bits hold it, whatever the products are.
+    /// true factor times 2^shift, so the sum lacks less than `distance`. Where so little can't carry, it is exact.
     #[inline]
     fn forward(self, distance: u64) -> u64 {
+        let shift = self.shift & 63;
+        let one = 1u64 << shift;
+        let sum = distance as u128 * self.multiplier as u128 + u128::from(one / 2);
+        let fraction = sum as u64 & (one - 1);
+        if fraction + distance <= one {
+            (sum >> shift) as u64
+        } else {
+            self.forward_by_remainder(distance)
+        }
+    }
+
+    /// The same with a look at the remainder, as the product may be one too small. The remainder is less than twice
+    /// the run, which is less than 2^63: 64 bits hold it, whatever the products are.
+    #[cold]
+    fn forward_by_remainder(self, distance: u64) -> u64 {
         let product = distance as u128 * self.multiplier as u128;
         let quotient = (product >> (self.shift & 63)) as u64;
         let product = quotient.wrapping_mul(self.run_ticks);

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::io;
+use std::ops::Range;
 
 use zerocopy::IntoBytes;
 
@@ -11,15 +12,16 @@ use crate::event::{Event, EventKind};
 use crate::filter::Compiled;
 use crate::recorder::Recorder;
 use crate::ring::gather::{Gatherer, RingContext, RowSet, Wanted};
+use crate::ring::index::Reach;
 use crate::ring::scan::ScannedRing;
 use crate::ring::source::Storage;
 
-/// Events of a slice, about.
-const SLICE: usize = 1 << 14;
-/// Events of a slice for each ring that they come from, so that few blocks are read for two slices.
-const SLICE_PER_RING: usize = 512;
+/// Events of a slice, about: they, their records and their text fit into a processor's own cache.
+const SLICE: usize = 1 << 11;
 /// Most events of a slice, about.
 const LARGEST_SLICE: usize = 1 << 16;
+/// So many times the events of the blocks that two slices share make a slice, so that few blocks are read twice.
+const SLICE_PER_SHARED: u64 = 3;
 
 /// Where the events are, and what becomes of them on the way out.
 pub(crate) struct Engine {
@@ -105,41 +107,27 @@ impl Engine {
     /// Moments that divide the events of some rings into slices, the first and the last included; fewer than two when
     /// there are no events.
     pub(crate) fn cuts(&self, rings: &[u32]) -> Vec<i64> {
-        let mut starts: Vec<(i64, u32)> = Vec::new();
-        let mut first_ns = i64::MAX;
-        for index in rings {
+        let reaches = rings.iter().flat_map(|index| {
             let ring = &self.rings[*index as usize];
-            for reach in ring.reaches.iter().chain(ring.asides.reaches().iter()) {
-                if reach.count > 0 {
-                    first_ns = first_ns.min(reach.first_ns);
-                    starts.push((reach.last_ns, reach.count));
-                }
-            }
+            ring.reaches.iter().chain(ring.asides.reaches().iter())
+        });
+        let singles = rings.iter().flat_map(|index| {
+            let ring = &self.rings[*index as usize];
             let resident = ring.asides.resident().iter().map(|aside| &aside.event);
-            let extras = ring.extras.iter().map(|(event, _)| event);
-            for event in resident.chain(extras) {
-                first_ns = first_ns.min(event.start_ns);
-                starts.push((event.start_ns, 1));
-            }
-        }
-        starts.sort_unstable();
-        let target = (rings.len() * SLICE_PER_RING).clamp(SLICE, LARGEST_SLICE);
-        let mut cuts = Vec::new();
-        let Some((last_ns, _)) = starts.last().copied() else {
-            return cuts;
-        };
-        cuts.push(first_ns);
-        let mut count = 0;
-        for (start_ns, more) in starts {
-            count += more as usize;
-            if count >= target && start_ns < last_ns {
-                cuts.push(start_ns + 1);
-                count = 0;
-            }
-        }
-        cuts.push(last_ns.saturating_add(1));
-        cuts.dedup();
-        cuts
+            resident.chain(ring.extras.iter().map(|(event, _)| event))
+        });
+        slice_up(reaches, singles)
+    }
+
+    /// The same for a row that is not split and stands in some blocks of one ring.
+    pub(crate) fn cuts_of_row(&self, row: u32, ring: u32, blocks: Range<usize>) -> Vec<i64> {
+        let ring = &self.rings[ring as usize];
+        let resident = ring.asides.resident().iter().map(|aside| &aside.event);
+        let singles = resident.chain(ring.extras.iter().map(|(event, _)| event));
+        slice_up(
+            ring.reaches.range(blocks),
+            singles.filter(|event| event.lane == row),
+        )
     }
 
     /// The slices, and one more where events that a filter clipped begin behind all others.
@@ -163,6 +151,7 @@ impl Engine {
         to_ns: i64,
     ) -> io::Result<()> {
         gatherer.clear();
+        gatherer.keeps_order = scope.rings.len() == 1;
         let wanted = Wanted {
             start_ns: from_ns,
             end_ns: to_ns,
@@ -301,6 +290,48 @@ impl Engine {
             ..Event::BLANK
         })
     }
+}
+
+/// Moments that divide events into slices, the first and the last included: those of blocks, and single ones.
+fn slice_up<'a>(
+    reaches: impl Iterator<Item = &'a Reach>,
+    singles: impl Iterator<Item = &'a Event>,
+) -> Vec<i64> {
+    let mut starts: Vec<(i64, u32)> = Vec::new();
+    let mut first_ns = i64::MAX;
+    // Events of blocks, each times the time that its block spans.
+    let mut event_time: u128 = 0;
+    for reach in reaches.filter(|reach| reach.count > 0) {
+        first_ns = first_ns.min(reach.first_ns);
+        starts.push((reach.last_ns, reach.count));
+        let span_ns = reach.last_ns.abs_diff(reach.first_ns);
+        event_time += u128::from(span_ns) * u128::from(reach.count);
+    }
+    for event in singles {
+        first_ns = first_ns.min(event.start_ns);
+        starts.push((event.start_ns, 1));
+    }
+    starts.sort_unstable();
+    let mut cuts = Vec::new();
+    let Some((last_ns, _)) = starts.last().copied() else {
+        return cuts;
+    };
+    // Events of the blocks that meet at a moment, on the average.
+    let shared = event_time / u128::from(last_ns.abs_diff(first_ns).max(1));
+    let target = (shared as u64).saturating_mul(SLICE_PER_SHARED) as usize;
+    let target = target.clamp(SLICE, LARGEST_SLICE);
+    cuts.push(first_ns);
+    let mut count = 0;
+    for (start_ns, more) in starts {
+        count += more as usize;
+        if count >= target && start_ns < last_ns {
+            cuts.push(start_ns + 1);
+            count = 0;
+        }
+    }
+    cuts.push(last_ns.saturating_add(1));
+    cuts.dedup();
+    cuts
 }
 
 /// The order of events that start at the same moment while they stand on rows: on each row, parents before children.

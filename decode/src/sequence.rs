@@ -1,10 +1,11 @@
 //! The pieces that a trace consists of, in the order asked for.
 //!
-//! By time they are the slices of the time line. By lane, a row whose ring holds little else is read by itself. The
-//! others are taken from the time line slice by slice, formatted, and their text is kept in the temporary file, lane by
+//! By time they are the slices of the time line. By lane, a row is read by itself where its ring holds little else at
+//! the time. The others are taken from the time line slice by slice, formatted, and their text is kept in the temporary file, lane by
 //! lane.
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::engine::{Engine, Scope};
@@ -15,8 +16,8 @@ use crate::spill::Spill;
 use crate::timeline::Timeline;
 use crate::trace::Order;
 
-/// Rows of a ring that is read once for each of them.
-const MAX_ROWS_OF_RING: usize = 3;
+/// A ring is read row by row when none of its blocks is read more often than this, on the average.
+const MAX_READS: usize = 3;
 /// Bytes of text that all lanes together keep in memory.
 const KEPT_TEXT: usize = 16 << 20;
 /// Bytes of text that go to the temporary file at once.
@@ -120,29 +121,28 @@ impl<'a> Sequence<'a> {
 
     fn add_lanes(&mut self, timeline: &Timeline, format: &dyn Format) -> io::Result<()> {
         let engine = self.engine;
-        let ring_of_row = rings_read_by_row(engine);
-        let keeps_text: Vec<bool> = ring_of_row.iter().map(Option::is_none).collect();
+        let homes = rows_read_alone(engine);
+        let keeps_text: Vec<bool> = homes.iter().map(Option::is_none).collect();
         let mut texts = keep_text(timeline, format, &keeps_text)?;
-        let mut rows: Vec<u32> = (0..ring_of_row.len() as u32).collect();
+        let mut rows: Vec<u32> = (0..homes.len() as u32).collect();
         rows.sort_by_key(|row| engine.lane_of_row[*row as usize]);
         let mut first_lane = 0;
         for row in rows {
             let lanes = first_lane..first_lane + timeline.lanes_of_row(row);
             first_lane = lanes.end;
-            let Some(ring) = ring_of_row[row as usize] else {
+            let Some(RowHome { ring, blocks }) = homes[row as usize].clone() else {
                 for lane in lanes {
                     self.add_text(std::mem::take(&mut texts[lane]));
                 }
                 continue;
             };
-            let places = spans(&timeline.cuts_of(&[ring]))
-                .map(|(from_ns, to_ns)| PiecePlace::Row {
-                    row,
-                    ring: [ring],
-                    from_ns,
-                    to_ns,
-                })
-                .collect::<Vec<_>>();
+            let cuts = timeline.cuts_of_row(row, ring, blocks);
+            let places = spans(&cuts).map(|(from_ns, to_ns)| PiecePlace::Row {
+                row,
+                ring: [ring],
+                from_ns,
+                to_ns,
+            });
             self.places.extend(places);
         }
         Ok(())
@@ -162,25 +162,35 @@ fn spans(cuts: &[i64]) -> impl Iterator<Item = (i64, i64)> {
     cuts.windows(2).map(|cut| (cut[0], cut[1]))
 }
 
-/// For each row the ring that it can be read from by itself.
-fn rings_read_by_row(engine: &Engine) -> Vec<Option<u32>> {
-    let mut rings: Vec<Option<u32>> = vec![None; engine.lane_of_row.len()];
-    for (index, ring) in (0u32..).zip(&engine.rings) {
-        let extra = ring.extras.iter().map(|(event, _)| event.lane);
-        let mut rows: Vec<u32> = ring.rows.iter().map(|used| used.row).chain(extra).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        if rows.len() > MAX_ROWS_OF_RING {
+/// Where all events of a row stand.
+#[derive(Clone)]
+struct RowHome {
+    ring: u32,
+    blocks: Range<usize>,
+}
+
+/// The rows that are read by themselves, and where: threads that used a ring one after the other lie apart in it,
+/// tracks of one thread do not.
+fn rows_read_alone(engine: &Engine) -> Vec<Option<RowHome>> {
+    let mut homes: Vec<Option<RowHome>> = vec![None; engine.lane_of_row.len()];
+    for (ring, scanned) in (0u32..).zip(&engine.rings) {
+        let blocks: usize = scanned.rows.iter().map(|used| used.blocks.len()).sum();
+        if blocks > MAX_READS * scanned.reaches.len() {
             continue;
         }
+        let extras = scanned.extras.iter().map(|(event, _)| (event.lane, 0..0));
+        let rows = scanned
+            .rows
+            .iter()
+            .map(|used| (used.row, used.blocks.clone()));
         // A row that is not split stands in one ring only.
-        for row in rows {
+        for (row, blocks) in extras.chain(rows) {
             if !engine.split.is_split[row as usize] {
-                rings[row as usize] = Some(index);
+                homes[row as usize] = Some(RowHome { ring, blocks });
             }
         }
     }
-    rings
+    homes
 }
 
 /// Text of one lane: pages of the temporary file, and a rest.
@@ -201,11 +211,23 @@ impl Text {
         spill: &Spill,
     ) -> io::Result<()> {
         self.event_count += event_count;
-        self.rest.extend_from_slice(bytes);
-        if self.rest.len() >= page {
-            let offset = spill.append(&self.rest)?;
-            self.pages.push((offset, self.rest.len() as u32));
+        if self.rest.len() + bytes.len() > page {
+            let rest = std::mem::take(&mut self.rest);
+            self.add_page(&rest, spill)?;
+            self.rest = rest;
             self.rest.clear();
+        }
+        if bytes.len() > page {
+            return self.add_page(bytes, spill);
+        }
+        self.rest.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn add_page(&mut self, bytes: &[u8], spill: &Spill) -> io::Result<()> {
+        if !bytes.is_empty() {
+            let offset = spill.append(bytes)?;
+            self.pages.push((offset, bytes.len() as u32));
         }
         Ok(())
     }

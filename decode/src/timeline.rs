@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -266,6 +267,12 @@ impl Timeline {
     /// The slices of some rings, and of what a filter moved there.
     pub(crate) fn cuts_of(&self, rings: &[u32]) -> Vec<i64> {
         let cuts = self.engine.cuts(rings);
+        self.engine.cuts_with_clipped(cuts)
+    }
+
+    /// The same for a row that is not split and stands in some blocks of one ring.
+    pub(crate) fn cuts_of_row(&self, row: u32, ring: u32, blocks: Range<usize>) -> Vec<i64> {
+        let cuts = self.engine.cuts_of_row(row, ring, blocks);
         self.engine.cuts_with_clipped(cuts)
     }
 

@@ -153,16 +153,28 @@ impl Record {
         STAMP_VALID | ((sequence >> capacity_log2) & LAP_MASK) << STAMP_SHIFT
     }
 
+    /// The sequence that begins the lap behind that of `sequence`.
+    #[inline]
+    pub fn lap_end(sequence: u64, capacity_log2: u32) -> u64 {
+        (sequence | ((1 << capacity_log2) - 1)).saturating_add(1)
+    }
+
     /// True when the record was published as `sequence` of a ring of 2^`capacity_log2` records.
     pub fn is_stamped(&self, sequence: u64, capacity_log2: u32) -> bool {
         self.w[3] >> STAMP_SHIFT == Record::stamp(sequence, capacity_log2) >> STAMP_SHIFT
     }
 
-    /// True when the record was published as `sequence` of such a ring and is a [`Kind::Span`] of the thread itself.
+    /// Stamp and kind of a [`Kind::Span`] that is published as `sequence` of such a ring: the same for all sequences of
+    /// a lap.
     #[inline]
-    pub fn is_plain_span(&self, sequence: u64, capacity_log2: u32) -> bool {
-        let expected = Record::stamp(sequence, capacity_log2) | (Kind::Span as u64) << KIND_SHIFT;
-        self.w[3] >> KIND_SHIFT == expected >> KIND_SHIFT && self.w[1] >> DURATION_BITS == 0
+    pub fn span_mark(sequence: u64, capacity_log2: u32) -> u64 {
+        (Record::stamp(sequence, capacity_log2) | (Kind::Span as u64) << KIND_SHIFT) >> KIND_SHIFT
+    }
+
+    /// True when the record has this [`Record::span_mark`] and is of the thread itself.
+    #[inline]
+    pub fn is_plain_span(&self, span_mark: u64) -> bool {
+        self.w[3] >> KIND_SHIFT == span_mark && self.w[1] >> DURATION_BITS == 0
     }
 
     /// Start (or time) in w0.

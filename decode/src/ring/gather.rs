@@ -20,8 +20,12 @@ const CHUNK: u64 = 1 << 12;
 const MORE: u64 = 16;
 /// Bits of a sort key that number the event; those above count nanoseconds from the slice's start.
 const INDEX_BITS: u32 = 22;
-/// Bits that one pass of the sort looks at.
+/// Bits that one pass of the sort looks at, at most.
 const DIGIT_BITS: u32 = 11;
+/// Events that may be moved to keep the others in order, for each of these and in any case: beyond that, sorting all of
+/// them is cheaper.
+const MOVES_PER_EVENT: usize = 8;
+const MOVES: usize = 1 << 12;
 
 /// Gathers events; its room is used again from slice to slice.
 #[derive(Default)]
@@ -35,6 +39,10 @@ pub(crate) struct Gatherer {
     keys: Vec<u64>,
     other_keys: Vec<u64>,
     unsorted: Vec<Event>,
+    /// Events are put in their place as they come, where that moves few others: to be set for a single ring.
+    pub keeps_order: bool,
+    /// Events that were moved so far.
+    moved: usize,
 }
 
 /// A ring with what its records refer to.
@@ -99,6 +107,7 @@ impl Gatherer {
     pub(crate) fn clear(&mut self) {
         self.events.clear();
         self.payloads.clear();
+        self.moved = 0;
     }
 
     /// What was gathered, as a slice of a time line.
@@ -120,8 +129,6 @@ impl Gatherer {
         context: RingContext<'_>,
         wanted: Wanted<'_>,
     ) -> io::Result<()> {
-        self.add_asides(context, wanted)?;
-        self.add_extras(context, wanted);
         let mut walk = Walk::new(context, wanted, self);
         let mut blocks = context.ring.reaches.meeting(wanted.starts()).peekable();
         while let Some(first) = blocks.next() {
@@ -132,7 +139,8 @@ impl Gatherer {
             }
             walk.blocks(first..end);
         }
-        Ok(())
+        self.add_extras(context, wanted);
+        self.add_asides(context, wanted)
     }
 
     /// Adds the events of the blocks whose spans may go on at `moment_ns`, as far as they start before it.
@@ -227,7 +235,7 @@ impl Gatherer {
         }
         event.payload_at = payload_at as u32;
         event.payload_len = (self.payloads.len() - payload_at) as u32;
-        self.events.push(event);
+        self.put(event);
     }
 
     /// Appends the payload of the continuations from `first` on.
@@ -268,7 +276,30 @@ impl Gatherer {
         event.payload_at = self.payloads.len() as u32;
         event.payload_len = payload.len() as u32;
         self.payloads.extend_from_slice(payload);
-        self.events.push(event);
+        self.put(event);
+    }
+
+    /// Adds an event, in its place where that is near.
+    #[inline]
+    fn put(&mut self, event: Event) {
+        match self.events.last() {
+            Some(last) if self.keeps_order && last.start_ns > event.start_ns => self.insert(event),
+            _ => self.events.push(event),
+        }
+    }
+
+    /// Puts an event before those that start no earlier: a parent, which ends behind its children, comes before them.
+    fn insert(&mut self, event: Event) {
+        let len = self.events.len();
+        let most = (MOVES_PER_EVENT * len + MOVES).saturating_sub(self.moved);
+        let starts_later = |other: &&Event| other.start_ns >= event.start_ns;
+        let before = self.events.iter().rev().take(most + 1);
+        let later = before.take_while(starts_later).count();
+        if later > most {
+            return self.events.push(event);
+        }
+        self.moved += later;
+        self.events.insert(len - later, event);
     }
 }
 
@@ -361,15 +392,16 @@ impl<'a, 'b> Walk<'a, 'b> {
     fn plain_spans(&mut self, first: u64, records: &[Record], len: usize, near_ns: i64) -> usize {
         let capacity_log2 = self.context.ring.source.capacity_log2;
         let row = self.resolver.owner(first).row;
-        let own = (self.resolver.owner_end() - first).min(len as u64) as usize;
+        let alike_end = Record::lap_end(first, capacity_log2).min(self.resolver.owner_end());
+        let alike = (alike_end - first).min(len as u64) as usize;
+        let mark = Record::span_mark(first, capacity_log2);
         let is_wanted = self.wanted.rows.has(row);
         let duration_ticks = self.end_ticks.saturating_sub(self.start_ticks);
         let mut clock = self.resolver.clock.clone();
         let out = &mut *self.out;
         let mut count = 0;
-        for record in &records[..own] {
-            let sequence = first + count as u64;
-            if !record.is_plain_span(sequence, capacity_log2) {
+        for record in &records[..alike] {
+            if !record.is_plain_span(mark) {
                 break;
             }
             let is_here = record.start().wrapping_sub(self.start_ticks) < duration_ticks;
@@ -385,6 +417,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             if goes_on {
                 break;
             }
+            let sequence = first + count as u64;
             count += 1;
             let start_ns = clock.ns(record.start());
             if start_ns < near_ns {
@@ -397,7 +430,7 @@ impl<'a, 'b> Walk<'a, 'b> {
                 out.payloads.extend_from_slice(&word.to_le_bytes());
                 payload_len = 8;
             }
-            out.events.push(Event {
+            out.put(Event {
                 start_ns,
                 end_ns: clock.ns(record.start().saturating_add(record.duration())),
                 word,
@@ -437,7 +470,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
         event.payload_at = payload_at as u32;
         event.payload_len = (self.out.payloads.len() - payload_at) as u32;
-        self.out.events.push(event);
+        self.out.put(event);
     }
 
     /// Appends the payload of the record's continuations; before them the word that had been left out.
@@ -496,12 +529,20 @@ pub(crate) fn place_site(places: &[u32], site: u32) -> u32 {
 impl Gatherer {
     /// Puts the events in order: by start; `order` decides between those that start at the same moment.
     pub(crate) fn sort(&mut self, start_ns: i64, order: impl Fn(&Event, &Event) -> Ordering) {
-        if !self.make_keys(start_ns) {
-            self.events
-                .sort_unstable_by(|a, b| a.start_ns.cmp(&b.start_ns).then_with(|| order(a, b)));
+        let mut has_ties = false;
+        let is_sorted = self.events.is_sorted_by(|a, b| {
+            has_ties |= a.start_ns == b.start_ns;
+            a.start_ns <= b.start_ns
+        });
+        if is_sorted && !has_ties {
             return;
         }
-        if !self.keys.is_sorted() {
+        if !is_sorted {
+            if !self.make_keys(start_ns) {
+                let by_start = |a: &Event, b: &Event| a.start_ns.cmp(&b.start_ns);
+                let both = |a: &Event, b: &Event| by_start(a, b).then_with(|| order(a, b));
+                return self.events.sort_unstable_by(both);
+            }
             self.sort_keys();
             std::mem::swap(&mut self.events, &mut self.unsorted);
             self.events.clear();
@@ -542,15 +583,17 @@ impl Gatherer {
             used |= key >> INDEX_BITS;
         }
         let bits = u64::BITS - used.leading_zeros();
+        let digit_bits = bits.div_ceil(bits.div_ceil(DIGIT_BITS).max(1)).max(1);
         self.other_keys.resize(self.keys.len(), 0);
-        for shift in (INDEX_BITS..INDEX_BITS + bits).step_by(DIGIT_BITS as usize) {
-            let digit = |key: u64| (key >> shift) as usize & ((1 << DIGIT_BITS) - 1);
+        for shift in (INDEX_BITS..INDEX_BITS + bits).step_by(digit_bits as usize) {
+            let digit = |key: u64| (key >> shift) as usize & ((1 << digit_bits) - 1);
             let mut places = [0u32; 1 << DIGIT_BITS];
+            let places = &mut places[..1 << digit_bits];
             for key in &self.keys {
                 places[digit(*key)] += 1;
             }
             let mut sum = 0;
-            for place in &mut places {
+            for place in places.iter_mut() {
                 sum += std::mem::replace(place, sum);
             }
             for key in &self.keys {

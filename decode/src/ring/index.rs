@@ -10,7 +10,7 @@ use std::ops::Range;
 const GROUP: usize = 64;
 
 /// A span that began before what this many blocks earlier had ended is put aside.
-pub(crate) const LOOKBACK: usize = 8;
+pub(crate) const LOOKBACK: usize = 16;
 
 /// The times of some events.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,11 @@ impl Reaches {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Reach> {
         self.blocks.iter()
+    }
+
+    /// Those of some blocks.
+    pub(crate) fn range(&self, blocks: Range<usize>) -> impl Iterator<Item = &Reach> {
+        self.blocks.get(blocks).unwrap_or_default().iter()
     }
 
     pub(crate) fn get(&self, block: usize) -> Option<&Reach> {

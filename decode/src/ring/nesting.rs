@@ -3,8 +3,6 @@
 //! Children come before their parents: what is kept is the spans that no parent has come for yet, one behind the other.
 //! The answer may be "perhaps not" for spans that do nest, never the other way round.
 
-/// Spans without a parent so far that are kept, unless they may still turn out to be cut.
-const KEPT_ROOTS: usize = 1024;
 /// Spans by which one may stand too early in its ring: signal handlers record between a span's end and its record.
 const MAX_EARLY: usize = 64;
 
@@ -65,9 +63,10 @@ impl Nesting {
         self.roots.extend(later);
     }
 
-    /// Lets go of spans that no later one can cut: none begins before `horizon` but those that are looked at again.
-    pub(crate) fn forget(&mut self, horizon: i64) {
-        if self.roots.len() < KEPT_ROOTS {
+    /// Lets go of spans that no later one can cut, once `most` are kept: none begins before `horizon` but those that
+    /// are looked at again.
+    pub(crate) fn forget(&mut self, horizon: i64, most: usize) {
+        if self.roots.len() < most {
             return;
         }
         let old = self.roots.partition_point(|root| root.end <= horizon);
@@ -115,12 +114,15 @@ mod tests {
 
     #[test]
     fn what_was_let_go_counts_for_the_depth() {
+        const SPANS: i64 = 100;
         let mut nesting = Nesting::default();
-        for at in 0..KEPT_ROOTS as i64 {
+        for at in 0..SPANS {
             nesting.add(at * 10 + 1, at * 10 + 2);
             nesting.add(at * 10, at * 10 + 3);
         }
-        nesting.forget(KEPT_ROOTS as i64 * 10);
+        nesting.forget(SPANS * 10, 1 + SPANS as usize);
+        assert!(!nesting.roots.is_empty());
+        nesting.forget(SPANS * 10, SPANS as usize);
         assert!(nesting.roots.is_empty());
         nesting.add(0, i64::MAX);
         assert!(!nesting.is_broken && nesting.depth == 3);

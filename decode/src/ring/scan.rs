@@ -1,7 +1,7 @@
 //! The one pass over all records of a ring: it fills the index, finds what is missing, and sees whether spans nest.
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use ringscope_ringbuf::layout::{Kind, Record};
 
@@ -21,6 +21,9 @@ use crate::recorder::Recorder;
 
 /// Records read at once; a multiple of every block's length.
 const CHUNK: usize = 1 << 12;
+/// Spans without a parent so far that all rows of a ring keep, about, and those that each of them keeps.
+const KEPT_ROOTS: usize = 1 << 15;
+const ROOTS_OF_ROW: RangeInclusive<usize> = 8..=1024;
 /// Holes that are told apart; further ones count as parts of the last.
 const MAX_HOLES: usize = 1 << 10;
 
@@ -71,6 +74,8 @@ pub(crate) struct ScannedRing {
 #[derive(Debug)]
 pub(crate) struct RowUse {
     pub row: u32,
+    /// The blocks that hold them.
+    pub blocks: Range<usize>,
     pub event_count: u64,
     pub nesting: Nesting,
     /// Its spans are compared in ns, since not all are in ticks.
@@ -133,6 +138,10 @@ struct Scan<'a> {
     row_index: HashMap<u32, usize>,
     /// Index of the row that the last record belonged to.
     row_at: usize,
+    /// Indexes of the rows that the block holds; some may stand there more than once.
+    block_rows: Vec<usize>,
+    /// So many of the rows were there when a block ended before the one ahead of it: their spans may overlap.
+    disordered_rows: usize,
     used_sites: Vec<bool>,
     /// Site id that was marked last.
     last_site: Option<u32>,
@@ -176,6 +185,8 @@ impl<'a> Scan<'a> {
             rows: Vec::new(),
             row_index: HashMap::new(),
             row_at: usize::MAX,
+            block_rows: Vec::new(),
+            disordered_rows: 0,
             used_sites: Vec::new(),
             last_site: None,
             present: 0,
@@ -275,22 +286,19 @@ impl<'a> Scan<'a> {
             return 0;
         };
         let row = self.resolver.owner(first).row;
-        let own = (self.resolver.owner_end() - first).min(records.len() as u64) as usize;
+        let alike_end = Record::lap_end(first, self.capacity_log2).min(self.resolver.owner_end());
+        let alike = (alike_end - first).min(records.len() as u64) as usize;
+        let span_mark = Record::span_mark(first, self.capacity_log2);
         let row = self.rows.get_mut(self.row_at).filter(|at| at.row == row);
         let Some(row) = row.filter(|row| !row.is_in_ns && self.next_sequence == Some(first)) else {
             return 0;
         };
         let block = &mut self.block;
         let mut count = 0;
-        for (sequence, record) in (first..).zip(&records[..own]) {
-            let (start, end) = (
-                record.start(),
-                record.start().wrapping_add(record.duration()),
-            );
-            let is_plain = record.is_plain_span(sequence, self.capacity_log2)
-                && start >= block.near_ticks
-                && end >= start;
-            if !is_plain {
+        for record in &records[..alike] {
+            let start = record.start();
+            let end = start.wrapping_add(record.duration());
+            if !record.is_plain_span(span_mark) || start < block.near_ticks || end < start {
                 break;
             }
             if self.last_site != Some(record.site()) {
@@ -370,15 +378,18 @@ impl<'a> Scan<'a> {
     /// Index of a row in the list of those that the ring holds.
     fn row(&mut self, row: u32) -> usize {
         if self.rows.get(self.row_at).is_none_or(|at| at.row != row) {
+            let block = self.reaches.len();
             self.row_at = *self.row_index.entry(row).or_insert_with(|| {
                 self.rows.push(RowUse {
                     row,
+                    blocks: block..block,
                     event_count: 0,
                     nesting: Nesting::default(),
                     is_in_ns: false,
                 });
                 self.rows.len() - 1
             });
+            self.block_rows.push(self.row_at);
         }
         self.row_at
     }
@@ -396,11 +407,21 @@ impl<'a> Scan<'a> {
         self.reaches.push(reach);
         let is_empty = reach.end_ns == i64::MIN;
         let is_disordered = !is_empty && before.is_some_and(|before| reach.end_ns < before);
+        if is_disordered {
+            self.disordered_rows = self.rows.len();
+        }
         let (near_ns, near_ticks) = (self.block.near_ns, signed(self.block.near_ticks));
-        for row in &mut self.rows {
-            row.nesting.is_broken |= is_disordered;
-            row.nesting
-                .forget(if row.is_in_ns { near_ns } else { near_ticks });
+        let kept =
+            (KEPT_ROOTS / self.rows.len().max(1)).clamp(*ROOTS_OF_ROW.start(), *ROOTS_OF_ROW.end());
+        for row in self.block_rows.drain(..) {
+            let row = &mut self.rows[row];
+            row.blocks.end = self.reaches.len();
+            let horizon = if row.is_in_ns { near_ns } else { near_ticks };
+            row.nesting.forget(horizon, kept);
+        }
+        // The next block most likely goes on with it.
+        if self.row_at < self.rows.len() {
+            self.block_rows.push(self.row_at);
         }
     }
 
@@ -478,6 +499,9 @@ impl<'a> Scan<'a> {
 
     fn finish(mut self, source: RingSource, storage: &Storage) -> Result<ScannedRing, Error> {
         self.asides.finish(&storage.spill).map_err(Error::spill)?;
+        for row in &mut self.rows[..self.disordered_rows] {
+            row.nesting.is_broken = true;
+        }
         let mut losses = Losses::default();
         let mut extras: Vec<(Event, Vec<u8>)> = self
             .count_losses(source.extent, &mut losses)
