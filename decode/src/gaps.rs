@@ -3,6 +3,9 @@
 use crate::losses::Losses;
 use crate::ring::source::Extent;
 
+/// Slots of a record that a writer may be at: longer ones are rare.
+const MAX_RECORD_SLOTS: u64 = 64;
+
 /// Why records are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LostCause {
@@ -37,6 +40,14 @@ pub(crate) struct Hole {
     pub to_ns: Option<i64>,
 }
 
+impl Hole {
+    /// True for the slots of what may be one record that the writer was at, behind all others, when a ring was copied:
+    /// by the time that it is known what had been overwritten, its slots may count among those.
+    fn may_be_in_flight(&self) -> bool {
+        self.to_ns.is_none() && self.further_slots == 0 && self.end - self.first <= MAX_RECORD_SLOTS
+    }
+}
+
 /// A hole of one cause, with the number of records that it stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gap {
@@ -60,7 +71,15 @@ pub(crate) fn account(
     is_alive: bool,
     losses: &mut Losses,
 ) -> Vec<Gap> {
-    let mut gaps = split_by_cause(holes, extent);
+    let mut window_start = extent.map_or(u64::MAX, |extent| extent.window_start);
+    if let Some(last) = holes
+        .last()
+        .filter(|hole| is_alive && present > 0 && hole.may_be_in_flight())
+    {
+        window_start = window_start.min(last.first);
+    }
+    let is_cut = extent.is_some_and(|extent| extent.missing_slots > 0);
+    let mut gaps = split_by_cause(holes, window_start, is_cut);
     let mut in_flight = 0;
     if is_alive {
         let before = gaps.len();
@@ -85,6 +104,8 @@ pub(crate) fn account(
             let rest = lost - torn - damaged;
             // Torn records of nested signal handlers stand side by side and look like one.
             match (overwritten_slots, torn_runs) {
+                // The last ones, and more than one was being written.
+                (0, 0) if is_alive => (rest, torn, damaged),
                 (0, 0) => (0, torn, damaged + rest),
                 (0, _) => (0, torn + rest, damaged),
                 _ => (rest, torn, damaged),
@@ -101,9 +122,7 @@ pub(crate) fn account(
 }
 
 /// What the ring can't hold any more was overwritten; what it must hold was never published, or is cut off.
-fn split_by_cause(holes: Vec<Hole>, extent: Option<Extent>) -> Vec<Gap> {
-    let window_start = extent.map_or(u64::MAX, |extent| extent.window_start);
-    let is_cut = extent.is_some_and(|extent| extent.missing_slots > 0);
+fn split_by_cause(holes: Vec<Hole>, window_start: u64, is_cut: bool) -> Vec<Gap> {
     let in_window = if is_cut {
         LostCause::Damaged
     } else {

@@ -3,28 +3,34 @@
 
 /// Bytes copied at once.
 const WIDE: usize = 32;
+const NS_PER_MS: u64 = 1_000_000;
 /// Bytes that lines are put together in before they go on.
-const DESK: usize = 1 << 14;
+const DESK: usize = 1 << 12;
 /// Longest line that is put together here; longer ones are made piece by piece elsewhere.
 pub(crate) const MAX_LINE: usize = 1 << 10;
 
 /// A text that is copied often.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stamp {
-    /// The text and zeros up to a multiple of [`WIDE`].
-    padded: Vec<[u8; WIDE]>,
+    /// The text's first bytes, and zeros behind a short one.
+    first: [u8; WIDE],
+    second: [u8; WIDE],
+    /// The others, up to a multiple of [`WIDE`].
+    more: Vec<[u8; WIDE]>,
     len: usize,
 }
 
 impl Stamp {
     pub(crate) fn new(text: &[u8]) -> Stamp {
-        let chunks = text.chunks(WIDE).map(|chunk| {
+        let mut chunks = text.chunks(WIDE).map(|chunk| {
             let mut padded = [0; WIDE];
             padded[..chunk.len()].copy_from_slice(chunk);
             padded
         });
         Stamp {
-            padded: chunks.collect(),
+            first: chunks.next().unwrap_or_default(),
+            second: chunks.next().unwrap_or_default(),
+            more: chunks.collect(),
             len: text.len(),
         }
     }
@@ -69,8 +75,8 @@ impl Digits {
 pub(crate) struct Desk {
     bytes: Box<[u8; DESK]>,
     at: usize,
-    /// The milliseconds written last, which the next line most likely has too.
-    last_ms: u64,
+    /// The millisecond written last, which the next line most likely has too: where it begins in ns, and its number.
+    last_ms_ns: u64,
     last_ms_text: [u8; WIDE],
     last_ms_len: usize,
 }
@@ -80,7 +86,7 @@ impl Default for Desk {
         Desk {
             bytes: Box::new([0; DESK]),
             at: 0,
-            last_ms: u64::MAX,
+            last_ms_ns: u64::MAX,
             last_ms_text: [0; WIDE],
             last_ms_len: 0,
         }
@@ -123,8 +129,12 @@ impl Desk {
     #[inline]
     pub(crate) fn put(&mut self, stamp: &Stamp) {
         let end = self.at + stamp.len;
-        for wide in &stamp.padded {
-            self.put_wide(wide, WIDE);
+        self.put_wide(&stamp.first, WIDE);
+        if stamp.len > WIDE {
+            self.put_wide(&stamp.second, WIDE);
+            for wide in &stamp.more {
+                self.put_wide(wide, WIDE);
+            }
         }
         self.at = end;
     }
@@ -132,35 +142,41 @@ impl Desk {
     /// Appends ns as µs with three decimals; most likely in the same millisecond as the last one.
     #[inline]
     pub(crate) fn put_moment(&mut self, ns: u64) {
-        let (us, part) = (ns / 1000, ns % 1000);
-        let (ms, us) = (us / 1000, us % 1000);
-        if ms == 0 {
-            self.put_small(us);
-        } else {
-            if ms != self.last_ms {
-                self.remember_ms(ms);
+        let mut since_ns = ns.wrapping_sub(self.last_ms_ns);
+        if since_ns >= NS_PER_MS {
+            if ns < NS_PER_MS {
+                return self.put_duration(ns);
             }
-            let text = self.last_ms_text;
-            self.put_wide(&text, self.last_ms_len);
-            let [_, a, b, c] = DIGITS.padded[us as usize];
-            self.put_4([a, b, c, 0], 3);
+            since_ns = ns % NS_PER_MS;
+            self.remember_ms(ns - since_ns);
         }
+        let (us, part) = (since_ns as u32 / 1000, since_ns as u32 % 1000);
+        let text = self.last_ms_text;
+        self.put_wide(&text, self.last_ms_len);
+        let [_, a, b, c] = DIGITS.padded[us as usize];
+        self.put_4([a, b, c, 0], 3);
         self.put_4(DIGITS.padded[part as usize], 4);
     }
 
     #[cold]
-    fn remember_ms(&mut self, ms: u64) {
+    fn remember_ms(&mut self, ms_ns: u64) {
         let mut digits = itoa::Buffer::new();
-        let text = digits.format(ms).as_bytes();
+        let text = digits.format(ms_ns / NS_PER_MS).as_bytes();
         self.last_ms_text[..text.len()].copy_from_slice(text);
-        (self.last_ms, self.last_ms_len) = (ms, text.len());
+        (self.last_ms_ns, self.last_ms_len) = (ms_ns, text.len());
     }
 
     /// Appends ns as µs with three decimals.
     #[inline]
     pub(crate) fn put_duration(&mut self, ns: u64) {
-        self.put_number(ns / 1000);
-        self.put_4(DIGITS.padded[(ns % 1000) as usize], 4);
+        if ns < NS_PER_MS {
+            let (us, part) = (ns as u32 / 1000, ns as u32 % 1000);
+            self.put_small(us.into());
+            self.put_4(DIGITS.padded[part as usize], 4);
+        } else {
+            self.put_number(ns / 1000);
+            self.put_4(DIGITS.padded[(ns % 1000) as usize], 4);
+        }
     }
 
     #[inline]

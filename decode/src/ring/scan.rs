@@ -24,6 +24,8 @@ const CHUNK: usize = 1 << 12;
 /// Spans without a parent so far that all rows of a ring keep, about, and those that each of them keeps.
 const KEPT_ROOTS: usize = 1 << 15;
 const ROOTS_OF_ROW: RangeInclusive<usize> = 8..=1024;
+/// Ids of sites from here on are looked up every time: only damage makes them.
+const MAX_SEEN_SITES: u32 = 1 << 16;
 /// Holes that are told apart; further ones count as parts of the last.
 const MAX_HOLES: usize = 1 << 10;
 
@@ -143,8 +145,8 @@ struct Scan<'a> {
     /// So many of the rows were there when a block ended before the one ahead of it: their spans may overlap.
     disordered_rows: usize,
     used_sites: Vec<bool>,
-    /// Site id that was marked last.
-    last_site: Option<u32>,
+    /// By id, those that were marked.
+    seen_sites: Vec<bool>,
     present: u64,
     /// Sequence that follows the last one seen; `None` before the first where nothing says what it should be.
     next_sequence: Option<u64>,
@@ -188,7 +190,7 @@ impl<'a> Scan<'a> {
             block_rows: Vec::new(),
             disordered_rows: 0,
             used_sites: Vec::new(),
-            last_site: None,
+            seen_sites: Vec::new(),
             present: 0,
             next_sequence: None,
             last_end_ticks: None,
@@ -301,12 +303,18 @@ impl<'a> Scan<'a> {
             if !record.is_plain_span(span_mark) || start < block.near_ticks || end < start {
                 break;
             }
-            if self.last_site != Some(record.site()) {
+            if !self
+                .seen_sites
+                .get(record.site() as usize)
+                .is_some_and(|seen| *seen)
+            {
                 let Some(index) = self.resolver.recorder.site(record.site()) else {
                     break;
                 };
                 mark(&mut self.used_sites, index);
-                self.last_site = Some(record.site());
+                if record.site() < MAX_SEEN_SITES {
+                    mark(&mut self.seen_sites, record.site());
+                }
             }
             row.nesting.add(signed(start), signed(end));
             block.first_ticks = block.first_ticks.min(start);
