@@ -12,7 +12,7 @@ use crate::format::{Format, Slice};
 use crate::json::{put_i64, put_str, put_tree, put_u64, put_us, put_value};
 use crate::lanes::Lane;
 use crate::process::Site;
-use crate::template::{Desk, MAX_LINE, Stamp};
+use crate::template::{Desk, MAX_LINE, Pen, Stamp};
 use crate::timeline::Timeline;
 use crate::trace::{self, Order, Output};
 
@@ -75,24 +75,23 @@ impl<'a> Chrome<'a> {
         }
     }
 
-    /// Writes a span whose arguments are integers; false when it is none.
-    #[inline]
-    fn plain_span(&self, slice: &Slice<'_>, event: &Event, desk: &mut Desk) -> bool {
-        let template = self.templates.get(event.site as usize).map(Option::as_ref);
-        let (Some(Some(template)), Some(lane)) =
-            (template, self.lane_stamps.get(event.lane as usize))
-        else {
-            return false;
-        };
+    /// What a span whose arguments are integers is made of; `None` when it is none.
+    #[inline(always)]
+    fn plain_span<'s>(&'s self, slice: &Slice<'s>, event: &Event) -> Option<PlainSpan<'s>> {
+        let template = self.templates.get(event.site as usize)?.as_ref()?;
         let payload = slice.payload(event);
         let is_plain = event.kind == EventKind::Span
             && event.flags == 0
             && event.start_ns >= self.base_ns
             && payload.len() == template.args.len() * 8;
-        if is_plain {
-            template.write(event, self.base_ns, lane, payload, desk);
-        }
-        is_plain
+        Some(PlainSpan {
+            template,
+            start_ns: event.start_ns.wrapping_sub(self.base_ns) as u64,
+            duration_ns: event.duration_ns(),
+            lane: self.lane_stamps.get(event.lane as usize)?,
+            payload,
+        })
+        .filter(|_| is_plain)
     }
 
     fn event<'s>(
@@ -223,8 +222,9 @@ impl Format for Chrome<'_> {
     fn slice(&self, slice: &Slice<'_>, out: &mut Vec<u8>) {
         let (mut args, mut desk) = (Vec::new(), Desk::default());
         for event in slice.events {
-            desk.begin(out);
-            if !self.plain_span(slice, event, &mut desk) {
+            if let Some(span) = self.plain_span(slice, event) {
+                desk.line(out, |pen| span.write(pen));
+            } else {
                 desk.clear(out);
                 // A lane with events is named, so that some line always stands before.
                 out.extend_from_slice(b",\n");
@@ -275,26 +275,38 @@ impl SpanTemplate {
             args,
         })
     }
+}
 
-    #[inline]
-    fn write(&self, event: &Event, base_ns: i64, lane: &Stamp, payload: &[u8], desk: &mut Desk) {
-        desk.put(&self.start);
-        desk.put_moment(event.start_ns.wrapping_sub(base_ns) as u64);
-        desk.put_8(*b",\"dur\":\0", 7);
-        desk.put_duration(event.duration_ns());
-        desk.put(lane);
-        for ((key, is_signed), word) in self.args.iter().zip(payload.chunks_exact(8)) {
-            desk.put(key);
+/// A line that is made of a template.
+struct PlainSpan<'a> {
+    template: &'a SpanTemplate,
+    start_ns: u64,
+    duration_ns: u64,
+    lane: &'a Stamp,
+    payload: &'a [u8],
+}
+
+impl PlainSpan<'_> {
+    #[inline(always)]
+    fn write(&self, pen: &mut Pen<'_>) {
+        let SpanTemplate { start, args } = self.template;
+        pen.put(start);
+        pen.put_moment(self.start_ns);
+        pen.put_8(*b",\"dur\":\0", 7);
+        pen.put_duration(self.duration_ns);
+        pen.put(self.lane);
+        for ((key, is_signed), word) in args.iter().zip(self.payload.chunks_exact(8)) {
+            pen.put(key);
             let number = word.try_into().map_or(0, u64::from_le_bytes);
             if *is_signed && (number as i64) < 0 {
-                desk.put_8(*b"-\0\0\0\0\0\0\0", 1);
-                desk.put_number((number as i64).unsigned_abs());
+                pen.put_8(*b"-\0\0\0\0\0\0\0", 1);
+                pen.put_number((number as i64).unsigned_abs());
             } else {
-                desk.put_number(number);
+                pen.put_number(number);
             }
         }
-        let end = if self.args.is_empty() { 1 } else { 2 };
-        desk.put_8(*b"}}\0\0\0\0\0\0", end);
+        let end = if args.is_empty() { 1 } else { 2 };
+        pen.put_8(*b"}}\0\0\0\0\0\0", end);
     }
 }
 

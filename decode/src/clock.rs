@@ -61,9 +61,27 @@ struct Line {
     mono_ns: i64,
     rise_ns: u64,
     run_ticks: u64,
-    /// `floor(rise_ns * 2^shift / run_ticks)`.
+    factor: Factor,
+}
+
+/// A slope, for distances below 2^shift.
+#[derive(Clone, Copy, Debug)]
+struct Factor {
+    /// `floor(slope * 2^shift)`.
     multiplier: u64,
     shift: u32,
+}
+
+impl Factor {
+    /// `round_half_up(distance * slope)` for `distance < 2^shift`, unless that is a close call: the multiplier is less
+    /// than one below the true one, so the fraction lacks less than the scaled distance. Where so little can't carry,
+    /// the sum is exact.
+    #[inline(always)]
+    fn apply(self, distance: u64) -> Option<u64> {
+        let scaled = distance << (self.shift.wrapping_neg() & 63);
+        let sum = scaled as u128 * self.multiplier as u128 + (1 << 63);
+        (sum as u64).checked_add(scaled).map(|_| (sum >> 64) as u64)
+    }
 }
 
 impl Line {
@@ -77,14 +95,19 @@ impl Line {
             mono_ns: at.mono_ns,
             rise_ns,
             run_ticks,
-            multiplier: (((rise_ns as u128) << shift) / run_ticks as u128) as u64,
-            shift,
+            factor: Factor {
+                multiplier: (((rise_ns as u128) << shift) / run_ticks as u128) as u64,
+                shift,
+            },
         }
     }
 
     fn to_ns(self, ticks: u64) -> i64 {
         let distance = ticks.wrapping_sub(self.ticks);
-        if ticks >= self.ticks && distance >> self.shift == 0 && self.run_ticks < MAX_RUN_TICKS {
+        if ticks >= self.ticks
+            && distance >> self.factor.shift == 0
+            && self.run_ticks < MAX_RUN_TICKS
+        {
             let ns = i64::try_from(self.forward(distance)).unwrap_or(i64::MAX);
             self.mono_ns.saturating_add(ns)
         } else {
@@ -92,27 +115,18 @@ impl Line {
         }
     }
 
-    /// `round_half_up(distance * rise / run)` for `distance < 2^shift`: the multiplier is less than one below the
-    /// true factor times 2^shift, so the sum lacks less than `distance`. Where so little can't carry, it is exact.
-    #[inline]
+    /// `round_half_up(distance * rise / run)` for `distance < 2^shift`.
     fn forward(self, distance: u64) -> u64 {
-        let shift = self.shift & 63;
-        let one = 1u64 << shift;
-        let sum = distance as u128 * self.multiplier as u128 + u128::from(one / 2);
-        let fraction = sum as u64 & (one - 1);
-        if fraction + distance <= one {
-            (sum >> shift) as u64
-        } else {
-            self.forward_by_remainder(distance)
-        }
+        let found = self.factor.apply(distance);
+        found.unwrap_or_else(|| self.forward_by_remainder(distance))
     }
 
-    /// The same with a look at the remainder, as the product may be one too small. The remainder is less than twice
+    /// The same where it is a close call: the product may be one too small, and the remainder tells. The remainder is less than twice
     /// the run, which is less than 2^63: 64 bits hold it, whatever the products are.
     #[cold]
     fn forward_by_remainder(self, distance: u64) -> u64 {
-        let product = distance as u128 * self.multiplier as u128;
-        let quotient = (product >> (self.shift & 63)) as u64;
+        let product = distance as u128 * self.factor.multiplier as u128;
+        let quotient = (product >> (self.factor.shift & 63)) as u64;
         let product = quotient.wrapping_mul(self.run_ticks);
         let rest = distance.wrapping_mul(self.rise_ns).wrapping_sub(product);
         let is_short = rest >= self.run_ticks;
@@ -226,41 +240,62 @@ impl Conversion {
     }
 }
 
-/// The line that serves some ticks, and which ticks those are.
+/// Ticks that one line serves.
 #[derive(Clone, Copy, Debug)]
-struct Reach {
-    line: Line,
-    /// Ticks from the line's own on for which [`Line::forward`] serves; 0 for none.
+pub(crate) struct Reach {
+    /// The first of them.
+    ticks: u64,
+    /// How many they are; 0 for none.
     len_ticks: u64,
+    /// What the first one comes to; no sum within reach overflows.
+    first_ns: i64,
+    factor: Factor,
+}
+
+impl Reach {
+    const NONE: Reach = Reach {
+        ticks: 0,
+        len_ticks: 0,
+        first_ns: 0,
+        factor: Factor {
+            multiplier: 0,
+            shift: 1,
+        },
+    };
+
+    /// As [`ProcessClock::ticks`], within reach and unless it is a close call.
+    #[inline(always)]
+    pub(crate) fn ns(&self, ticks: u64) -> Option<i64> {
+        let distance = ticks.wrapping_sub(self.ticks);
+        let ns = self.factor.apply(distance)?;
+        (distance < self.len_ticks).then(|| self.first_ns.wrapping_add(ns as i64))
+    }
 }
 
 impl Conversion {
-    /// The line for `ticks`, with its reach.
-    fn reach(&self, ticks: u64) -> Reach {
+    /// What serves `ticks`, moved by `shift_ns`.
+    fn reach(&self, ticks: u64, shift_ns: i64) -> Reach {
         let identity = Line::new(Pair::zero(), 1, 1);
-        let nothing = Reach {
-            line: identity,
-            len_ticks: 0,
-        };
-        if self.lines.is_empty() {
-            return Reach {
-                line: identity,
-                len_ticks: MAX_REACH_TICKS.min(1 << identity.shift),
-            };
-        }
         let after = self.lines.partition_point(|line| line.ticks <= ticks);
-        let Some(line) = after.checked_sub(1).and_then(|at| self.lines.get(at)) else {
-            return nothing;
+        let line = match after.checked_sub(1) {
+            Some(at) => self.lines[at],
+            None if self.lines.is_empty() => identity,
+            None => return Reach::NONE,
         };
-        if line.run_ticks >= MAX_RUN_TICKS {
-            return nothing;
-        }
         let next = self.lines.get(after).map_or(u64::MAX, |next| next.ticks);
-        Reach {
-            line: *line,
-            len_ticks: (next - line.ticks)
-                .min(1 << line.shift)
-                .min(MAX_REACH_TICKS),
+        let longest = MAX_REACH_TICKS.min(1 << line.factor.shift);
+        let len_ticks = (next - line.ticks).min(longest);
+        let first_ns = line.mono_ns.checked_add(shift_ns);
+        let last = i64::try_from(line.forward(len_ticks.saturating_sub(1))).ok();
+        let last_ns = first_ns.and_then(|first| first.checked_add(last?));
+        match (first_ns, last_ns) {
+            (Some(first_ns), Some(_)) if line.run_ticks < MAX_RUN_TICKS => Reach {
+                ticks: line.ticks,
+                len_ticks,
+                first_ns,
+                factor: line.factor,
+            },
+            _ => Reach::NONE,
         }
     }
 
@@ -297,37 +332,25 @@ impl Conversion {
     }
 }
 
-/// Converts ticks that lie near each other: remembers the line that served last.
+/// Converts ticks that lie near each other: remembers what served last.
 #[derive(Clone, Debug)]
 pub(crate) struct TickCursor<'a> {
     clock: &'a ProcessClock,
-    reach: Reach,
-    /// What the line's first tick comes to; no sum within its reach overflows.
-    first_ns: i64,
+    pub(crate) reach: Reach,
 }
 
 impl TickCursor<'_> {
     /// As [`ProcessClock::ticks`].
     #[inline]
     pub(crate) fn ns(&mut self, ticks: u64) -> i64 {
-        let distance = ticks.wrapping_sub(self.reach.line.ticks);
-        if distance < self.reach.len_ticks {
-            return self.first_ns + self.reach.line.forward(distance) as i64;
-        }
-        self.find(ticks)
+        let found = self.reach.ns(ticks);
+        found.unwrap_or_else(|| self.find(ticks))
     }
 
+    /// The same from the start, with the reach that serves it from now on.
     #[cold]
-    fn find(&mut self, ticks: u64) -> i64 {
-        self.reach = self.clock.conversion.reach(ticks);
-        let line = self.reach.line;
-        let first_ns = line.mono_ns.checked_add(self.clock.shift_ns);
-        let last = line.forward(self.reach.len_ticks.saturating_sub(1));
-        let last_ns = first_ns.and_then(|first| first.checked_add(i64::try_from(last).ok()?));
-        match first_ns.filter(|_| last_ns.is_some()) {
-            Some(first_ns) => self.first_ns = first_ns,
-            None => self.reach.len_ticks = 0,
-        }
+    pub(crate) fn find(&mut self, ticks: u64) -> i64 {
+        self.reach = self.clock.conversion.reach(ticks, self.clock.shift_ns);
         self.clock.ticks(ticks)
     }
 }
@@ -495,13 +518,10 @@ pub(crate) struct ProcessClock {
 
 impl ProcessClock {
     pub(crate) fn cursor(&self) -> TickCursor<'_> {
-        let mut cursor = TickCursor {
+        TickCursor {
             clock: self,
-            reach: self.conversion.reach(0),
-            first_ns: 0,
-        };
-        cursor.find(0);
-        cursor
+            reach: self.conversion.reach(0, self.shift_ns),
+        }
     }
 
     /// The first tick whose moment is not before `ns`.
@@ -597,7 +617,8 @@ mod tests {
         ) {
             let line = Line::new(pair(0, 0, 0), rise_ns, run_ticks);
             // The error of the multiplier is largest here: half of the quotients come out one too small.
-            let distance = (1u64 << line.shift) - back.min((1 << line.shift) - 1);
+            let shift = line.factor.shift;
+            let distance = (1u64 << shift) - back.min((1 << shift) - 1);
             let doubled = 2 * distance as u128 * rise_ns as u128 + run_ticks as u128;
             let expected = i64::try_from(doubled / (2 * run_ticks as u128)).unwrap_or(i64::MAX);
             let found = i64::try_from(line.forward(distance)).unwrap_or(i64::MAX);

@@ -8,6 +8,8 @@ const NS_PER_MS: u64 = 1_000_000;
 const DESK: usize = 1 << 12;
 /// Longest line that is put together here; longer ones are made piece by piece elsewhere.
 pub(crate) const MAX_LINE: usize = 1 << 10;
+/// A line, and what a copy at its end may write beyond.
+const LINE_ROOM: usize = MAX_LINE + WIDE;
 
 /// A text that is copied often.
 #[derive(Clone, Debug, Default)]
@@ -75,10 +77,16 @@ impl Digits {
 pub(crate) struct Desk {
     bytes: Box<[u8; DESK]>,
     at: usize,
-    /// The millisecond written last, which the next line most likely has too: where it begins in ns, and its number.
-    last_ms_ns: u64,
-    last_ms_text: [u8; WIDE],
-    last_ms_len: usize,
+    millisecond: Millisecond,
+}
+
+/// The millisecond that was written last, which the next line most likely has too.
+struct Millisecond {
+    /// Where it begins.
+    ns: u64,
+    /// Its number.
+    text: [u8; WIDE],
+    len: usize,
 }
 
 impl Default for Desk {
@@ -86,19 +94,26 @@ impl Default for Desk {
         Desk {
             bytes: Box::new([0; DESK]),
             at: 0,
-            last_ms_ns: u64::MAX,
-            last_ms_text: [0; WIDE],
-            last_ms_len: 0,
+            millisecond: Millisecond::of(NS_PER_MS),
         }
     }
 }
 
 impl Desk {
-    /// Makes room for a line: what stands ready goes to `out` when there is little left.
-    #[inline]
-    pub(crate) fn begin(&mut self, out: &mut Vec<u8>) {
-        if self.at > DESK - MAX_LINE - 4 * WIDE {
+    /// Puts a line together, of [`MAX_LINE`] bytes at most. What stands ready goes to `out` when there is no room left.
+    #[inline(always)]
+    pub(crate) fn line(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Pen<'_>)) {
+        if self.at > DESK - LINE_ROOM {
             self.clear(out);
+        }
+        if let Some(room) = self.bytes[self.at..].first_chunk_mut() {
+            let mut pen = Pen {
+                room,
+                at: 0,
+                millisecond: &mut self.millisecond,
+            };
+            write(&mut pen);
+            self.at += pen.at;
         }
     }
 
@@ -107,26 +122,39 @@ impl Desk {
         out.extend_from_slice(&self.bytes[..self.at]);
         self.at = 0;
     }
+}
 
-    #[inline]
+/// Writes a line.
+pub(crate) struct Pen<'a> {
+    room: &'a mut [u8; LINE_ROOM],
+    /// Bytes so far; it never leaves the line, and is cut to it so that no copy has to be checked.
+    at: usize,
+    millisecond: &'a mut Millisecond,
+}
+
+impl Pen<'_> {
+    #[inline(always)]
     fn put_wide(&mut self, bytes: &[u8; WIDE], len: usize) {
-        self.bytes[self.at..self.at + WIDE].copy_from_slice(bytes);
-        self.at += len;
+        let at = self.at % MAX_LINE;
+        self.room[at..at + WIDE].copy_from_slice(bytes);
+        self.at = at + len;
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_4(&mut self, bytes: [u8; 4], len: usize) {
-        self.bytes[self.at..self.at + 4].copy_from_slice(&bytes);
-        self.at += len;
+        let at = self.at % MAX_LINE;
+        self.room[at..at + 4].copy_from_slice(&bytes);
+        self.at = at + len;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_8(&mut self, bytes: [u8; 8], len: usize) {
-        self.bytes[self.at..self.at + 8].copy_from_slice(&bytes);
-        self.at += len;
+        let at = self.at % MAX_LINE;
+        self.room[at..at + 8].copy_from_slice(&bytes);
+        self.at = at + len;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, stamp: &Stamp) {
         let end = self.at + stamp.len;
         self.put_wide(&stamp.first, WIDE);
@@ -140,71 +168,89 @@ impl Desk {
     }
 
     /// Appends ns as µs with three decimals; most likely in the same millisecond as the last one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_moment(&mut self, ns: u64) {
-        let mut since_ns = ns.wrapping_sub(self.last_ms_ns);
+        let mut since_ns = ns.wrapping_sub(self.millisecond.ns);
         if since_ns >= NS_PER_MS {
             if ns < NS_PER_MS {
                 return self.put_duration(ns);
             }
-            since_ns = ns % NS_PER_MS;
-            self.remember_ms(ns - since_ns);
+            since_ns = self.millisecond.change(ns);
         }
-        let (us, part) = (since_ns as u32 / 1000, since_ns as u32 % 1000);
-        let text = self.last_ms_text;
-        self.put_wide(&text, self.last_ms_len);
-        let [_, a, b, c] = DIGITS.padded[us as usize];
-        self.put_4([a, b, c, 0], 3);
-        self.put_4(DIGITS.padded[part as usize], 4);
+        let text = self.millisecond.text;
+        self.put_wide(&text, self.millisecond.len);
+        self.put_fraction(since_ns as u32);
     }
 
-    #[cold]
-    fn remember_ms(&mut self, ms_ns: u64) {
-        let mut digits = itoa::Buffer::new();
-        let text = digits.format(ms_ns / NS_PER_MS).as_bytes();
-        self.last_ms_text[..text.len()].copy_from_slice(text);
-        (self.last_ms_ns, self.last_ms_len) = (ms_ns, text.len());
+    /// Appends ns, less than a millisecond, as three digits of µs and three decimals.
+    #[inline(always)]
+    fn put_fraction(&mut self, ns: u32) {
+        let [_, a, b, c] = DIGITS.padded[(ns / 1000 % 1000) as usize];
+        let [point, d, e, f] = DIGITS.padded[(ns % 1000) as usize];
+        self.put_8([a, b, c, point, d, e, f, 0], 7);
     }
 
     /// Appends ns as µs with three decimals.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_duration(&mut self, ns: u64) {
         if ns < NS_PER_MS {
-            let (us, part) = (ns as u32 / 1000, ns as u32 % 1000);
-            self.put_small(us.into());
-            self.put_4(DIGITS.padded[part as usize], 4);
+            self.put_small(ns as u32 / 1000);
+            self.put_4(DIGITS.padded[(ns as u32 % 1000) as usize], 4);
+        } else if ns < 1000 * NS_PER_MS {
+            self.put_small((ns / NS_PER_MS) as u32);
+            self.put_fraction((ns % NS_PER_MS) as u32);
         } else {
-            self.put_number(ns / 1000);
+            let (text, len) = digits_of(ns / 1000);
+            self.put_wide(&text, len);
             self.put_4(DIGITS.padded[(ns % 1000) as usize], 4);
         }
     }
 
-    #[inline]
-    fn put_small(&mut self, number: u64) {
-        let digits = DIGITS.plain[number as usize];
+    /// Appends a number below 1,000.
+    #[inline(always)]
+    fn put_small(&mut self, number: u32) {
+        let digits = DIGITS.plain[number as usize % 1000];
         self.put_4(digits, digits[3] as usize);
     }
 
     #[inline(always)]
     pub(crate) fn put_number(&mut self, number: u64) {
         if number < 1000 {
-            self.put_small(number);
+            self.put_small(number as u32);
         } else if number < 1_000_000 {
-            self.put_small(number / 1000);
-            let [_, a, b, c] = DIGITS.padded[(number % 1000) as usize];
+            self.put_small(number as u32 / 1000);
+            let [_, a, b, c] = DIGITS.padded[number as usize % 1000];
             self.put_4([a, b, c, 0], 3);
         } else {
-            self.put_large(number);
+            let (text, len) = digits_of(number);
+            self.put_wide(&text, len);
         }
     }
+}
 
-    #[cold]
-    fn put_large(&mut self, number: u64) {
-        let mut digits = itoa::Buffer::new();
-        let text = digits.format(number).as_bytes();
-        self.bytes[self.at..self.at + text.len()].copy_from_slice(text);
-        self.at += text.len();
+impl Millisecond {
+    fn of(ns: u64) -> Millisecond {
+        let (text, len) = digits_of(ns / NS_PER_MS);
+        let ns = ns - ns % NS_PER_MS;
+        Millisecond { ns, text, len }
     }
+
+    /// Goes to that of a moment; how far that lies in it, ns.
+    #[cold]
+    fn change(&mut self, ns: u64) -> u64 {
+        *self = Millisecond::of(ns);
+        ns - self.ns
+    }
+}
+
+/// The digits of a number, and how many they are.
+#[cold]
+fn digits_of(number: u64) -> ([u8; WIDE], usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number).as_bytes();
+    let mut text = [0; WIDE];
+    text[..digits.len()].copy_from_slice(digits);
+    (text, digits.len())
 }
 
 #[cfg(test)]
@@ -214,9 +260,9 @@ mod tests {
     use super::*;
     use crate::json::put_us;
 
-    fn written(put: impl FnOnce(&mut Desk)) -> String {
+    fn written(put: impl FnOnce(&mut Pen<'_>)) -> String {
         let (mut desk, mut out) = (Desk::default(), Vec::new());
-        put(&mut desk);
+        desk.line(&mut out, put);
         desk.clear(&mut out);
         String::from_utf8(out).unwrap()
     }
@@ -231,12 +277,12 @@ mod tests {
         #[test]
         fn numbers_are_written_as_elsewhere(bits in 0u32..63, noise: u64) {
             let number = noise & ((1 << bits) - 1);
-            prop_assert_eq!(written(|desk| desk.put_number(number)), number.to_string());
-            prop_assert_eq!(written(|desk| desk.put_duration(number)), us(number));
-            let twice = written(|desk| {
-                desk.put_moment(number);
-                desk.put_moment(number);
-                desk.put_moment(number / 3);
+            prop_assert_eq!(written(|pen| pen.put_number(number)), number.to_string());
+            prop_assert_eq!(written(|pen| pen.put_duration(number)), us(number));
+            let twice = written(|pen| {
+                pen.put_moment(number);
+                pen.put_moment(number);
+                pen.put_moment(number / 3);
             });
             prop_assert_eq!(twice, us(number).repeat(2) + &us(number / 3));
         }
@@ -244,7 +290,7 @@ mod tests {
         #[test]
         fn stamps_are_copied_whole(text in "[a-z]{0,200}", more in "[a-z]{0,40}") {
             let stamps = [Stamp::new(text.as_bytes()), Stamp::new(more.as_bytes())];
-            let found = written(|desk| stamps.iter().for_each(|stamp| desk.put(stamp)));
+            let found = written(|pen| stamps.iter().for_each(|stamp| pen.put(stamp)));
             prop_assert_eq!(found, text + &more);
         }
     }
@@ -254,8 +300,7 @@ mod tests {
         let line = Stamp::new(&[b'x'; MAX_LINE]);
         let (mut desk, mut out) = (Desk::default(), Vec::new());
         for _ in 0..100 {
-            desk.begin(&mut out);
-            desk.put(&line);
+            desk.line(&mut out, |pen| pen.put(&line));
         }
         desk.clear(&mut out);
         assert_eq!(out, vec![b'x'; 100 * MAX_LINE]);

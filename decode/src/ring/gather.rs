@@ -390,63 +390,76 @@ impl<'a, 'b> Walk<'a, 'b> {
     /// Takes in spans of the thread itself, which most records are, up to the first slot that needs a closer look; how
     /// many of the first `len` they were.
     fn plain_spans(&mut self, first: u64, records: &[Record], len: usize, near_ns: i64) -> usize {
-        let capacity_log2 = self.context.ring.source.capacity_log2;
         let row = self.resolver.owner(first).row;
-        let alike_end = Record::lap_end(first, capacity_log2).min(self.resolver.owner_end());
-        let alike = (alike_end - first).min(len as u64) as usize;
-        let mark = Record::span_mark(first, capacity_log2);
-        let is_wanted = self.wanted.rows.has(row);
+        let count = self.plain_count(first, records, len);
+        if !self.wanted.rows.has(row) {
+            return count;
+        }
+        let alike = Event {
+            lane: row,
+            source: self.context.source_index,
+            kind: EventKind::Span,
+            ..Event::BLANK
+        };
+        let sites = &self.context.recorder.sites;
         let duration_ticks = self.end_ticks.saturating_sub(self.start_ticks);
-        let mut clock = self.resolver.clock.clone();
+        let clock = &mut self.resolver.clock;
+        let mut reach = clock.reach;
+        let mut convert = |ticks: u64| {
+            reach.ns(ticks).unwrap_or_else(|| {
+                let ns = clock.find(ticks);
+                reach = clock.reach;
+                ns
+            })
+        };
         let out = &mut *self.out;
-        let mut count = 0;
-        for record in &records[..alike] {
-            if !record.is_plain_span(mark) {
-                break;
-            }
-            let is_here = record.start().wrapping_sub(self.start_ticks) < duration_ticks;
-            if !is_here || !is_wanted {
-                count += 1;
+        for (sequence, record) in (first..).zip(&records[..count]) {
+            if record.start().wrapping_sub(self.start_ticks) >= duration_ticks {
                 continue;
             }
-            let next = records.get(count + 1);
-            let goes_on = next.is_none_or(|next| next.kind_number() == Kind::Continuation as u8);
-            let Some((site, has_args)) = self.context.recorder.sites.get(record.site()) else {
-                break;
+            let start_ns = convert(record.start());
+            let Some((site, has_args)) = sites.get(record.site()).filter(|_| start_ns >= near_ns)
+            else {
+                continue;
             };
-            if goes_on {
-                break;
-            }
-            let sequence = first + count as u64;
-            count += 1;
-            let start_ns = clock.ns(record.start());
-            if start_ns < near_ns {
-                continue;
-            }
             let word = record.w[2];
             let payload_at = out.payloads.len() as u32;
-            let mut payload_len = 0;
-            if has_args || word != 0 {
+            let has_payload = has_args || word != 0;
+            if has_payload {
                 out.payloads.extend_from_slice(&word.to_le_bytes());
-                payload_len = 8;
             }
             out.put(Event {
                 start_ns,
-                end_ns: clock.ns(record.start().saturating_add(record.duration())),
+                end_ns: convert(record.start().saturating_add(record.duration())),
                 word,
                 sequence,
                 payload_at,
-                payload_len,
+                payload_len: u32::from(has_payload) * 8,
                 site,
-                lane: row,
-                source: self.context.source_index,
-                kind: EventKind::Span,
-                flags: 0,
-                detail: 0,
+                ..alike
             });
         }
-        self.resolver.clock = clock;
         count
+    }
+
+    /// How many of the first `len` records, from `first` on, are spans of the thread itself whose site is described and
+    /// which no continuations follow.
+    fn plain_count(&mut self, first: u64, records: &[Record], len: usize) -> usize {
+        let capacity_log2 = self.context.ring.source.capacity_log2;
+        let alike_end = Record::lap_end(first, capacity_log2).min(self.resolver.owner_end());
+        let alike = (alike_end - first).min(len as u64) as usize;
+        let span_mark = Record::span_mark(first, capacity_log2);
+        let sites = &self.context.recorder.sites;
+        let is_plain = |two: &&[Record]| {
+            let [record, next] = two else {
+                return false;
+            };
+            record.is_plain_span(span_mark)
+                && next.kind_number() != Kind::Continuation as u8
+                && sites.get(record.site()).is_some()
+        };
+        let with_next = &records[..records.len().min(alike + 1)];
+        with_next.windows(2).take_while(is_plain).count()
     }
 
     /// Takes in any record that starts within the time.

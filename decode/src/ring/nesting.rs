@@ -33,18 +33,23 @@ impl Nesting {
     #[inline]
     pub(crate) fn add(&mut self, start: i64, end: i64) {
         let mut height = 1;
-        while let Some(last) = self.roots.last()
-            && last.start >= start
-        {
+        loop {
+            let Some(last) = self.roots.last() else {
+                // Its children may be among those that were let go.
+                if self.forgotten_to.is_some_and(|to| start < to) {
+                    height = height.max(self.depth + 1);
+                }
+                break;
+            };
+            if last.start < start {
+                self.is_broken |= last.end > start;
+                break;
+            }
             if last.end > end {
                 return self.add_early(start, end);
             }
             height = height.max(last.height + 1);
             self.roots.pop();
-        }
-        self.is_broken |= self.roots.last().is_some_and(|last| last.end > start);
-        if self.forgotten_to.is_some_and(|to| start < to) {
-            height = height.max(self.depth + 1);
         }
         self.depth = self.depth.max(height);
         self.roots.push(Root { start, end, height });

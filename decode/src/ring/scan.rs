@@ -145,7 +145,7 @@ struct Scan<'a> {
     /// So many of the rows were there when a block ended before the one ahead of it: their spans may overlap.
     disordered_rows: usize,
     used_sites: Vec<bool>,
-    /// By id, those that were marked.
+    /// By id, those that are described and marked as used.
     seen_sites: Vec<bool>,
     present: u64,
     /// Sequence that follows the last one seen; `None` before the first where nothing says what it should be.
@@ -164,13 +164,40 @@ struct BlockScan {
     /// What starts earlier is put aside.
     near_ns: i64,
     near_ticks: u64,
-    /// Times of records in ticks.
-    first_ticks: u64,
-    last_ticks: u64,
-    end_ticks: u64,
+    /// Times of plain spans.
+    ticks: Moments,
     ticks_count: u32,
     /// Times of all others.
     reach: Reach,
+}
+
+/// First and last start and last end of some spans, in ticks.
+#[derive(Clone, Copy)]
+struct Moments {
+    first: u64,
+    last: u64,
+    end: u64,
+}
+
+impl Moments {
+    const NONE: Moments = Moments {
+        first: u64::MAX,
+        last: 0,
+        end: 0,
+    };
+
+    #[inline]
+    fn add(&mut self, start: u64, end: u64) {
+        self.first = self.first.min(start);
+        self.last = self.last.max(start);
+        self.end = self.end.max(end);
+    }
+
+    fn join(&mut self, other: &Moments) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.end = self.end.max(other.end);
+    }
 }
 
 impl<'a> Scan<'a> {
@@ -284,7 +311,7 @@ impl<'a> Scan<'a> {
     /// Takes spans of the thread itself in, which most records are, up to the first slot that needs a closer look; how
     /// many they were.
     fn plain_spans(&mut self, first: u64, records: &[Record]) -> usize {
-        let Some(mut last_end) = self.last_end_ticks else {
+        let Some(last_end) = self.last_end_ticks else {
             return 0;
         };
         let row = self.resolver.owner(first).row;
@@ -295,40 +322,29 @@ impl<'a> Scan<'a> {
         let Some(row) = row.filter(|row| !row.is_in_ns && self.next_sequence == Some(first)) else {
             return 0;
         };
-        let block = &mut self.block;
-        let mut count = 0;
-        for record in &records[..alike] {
+        let near_ticks = self.block.near_ticks;
+        let is_plain = |record: &&Record| {
             let start = record.start();
-            let end = start.wrapping_add(record.duration());
-            if !record.is_plain_span(span_mark) || start < block.near_ticks || end < start {
-                break;
-            }
-            if !self
-                .seen_sites
-                .get(record.site() as usize)
-                .is_some_and(|seen| *seen)
-            {
-                let Some(index) = self.resolver.recorder.site(record.site()) else {
-                    break;
-                };
-                mark(&mut self.used_sites, index);
-                if record.site() < MAX_SEEN_SITES {
-                    mark(&mut self.seen_sites, record.site());
-                }
-            }
+            record.is_plain_span(span_mark)
+                && start >= near_ticks
+                && start.checked_add(record.duration()).is_some()
+                && is_seen(&self.seen_sites, record.site())
+        };
+        let count = records[..alike].iter().take_while(is_plain).count();
+        let mut seen = Moments::NONE;
+        for record in &records[..count] {
+            let start = record.start();
+            let end = start + record.duration();
+            seen.add(start, end);
             row.nesting.add(signed(start), signed(end));
-            block.first_ticks = block.first_ticks.min(start);
-            block.last_ticks = block.last_ticks.max(start);
-            block.end_ticks = block.end_ticks.max(end);
-            last_end = last_end.max(end);
-            count += 1;
         }
-        block.ticks_count += count;
-        row.event_count += u64::from(count);
-        self.present += u64::from(count);
-        self.last_end_ticks = Some(last_end);
-        self.next_sequence = Some(first + u64::from(count));
-        count as usize
+        self.block.ticks.join(&seen);
+        self.block.ticks_count += count as u32;
+        row.event_count += count as u64;
+        self.present += count as u64;
+        self.last_end_ticks = Some(last_end.max(seen.end));
+        self.next_sequence = Some(first + count as u64);
+        count
     }
 
     /// Takes any record in.
@@ -345,6 +361,10 @@ impl<'a> Scan<'a> {
         mark(&mut self.used_sites, event.site);
         let ticks = host_ticks(record);
         let kind = event.kind;
+        let is_described = kind == EventKind::Span && event.site < UNKNOWN_SITE_BASE;
+        if is_described && record.site() < MAX_SEEN_SITES {
+            mark(&mut self.seen_sites, record.site());
+        }
         if !matches!(kind, EventKind::DeviceSpan | EventKind::DeviceTask) {
             self.saw_host_moment(event.end_ns, ticks.map(|(_, end)| end));
         }
@@ -407,9 +427,9 @@ impl<'a> Scan<'a> {
         let mut reach = self.block.reach;
         if self.block.ticks_count > 0 {
             let clock = &mut self.resolver.clock;
-            reach.first_ns = reach.first_ns.min(clock.ns(self.block.first_ticks));
-            reach.last_ns = reach.last_ns.max(clock.ns(self.block.last_ticks));
-            reach.end_ns = reach.end_ns.max(clock.ns(self.block.end_ticks));
+            reach.first_ns = reach.first_ns.min(clock.ns(self.block.ticks.first));
+            reach.last_ns = reach.last_ns.max(clock.ns(self.block.ticks.last));
+            reach.end_ns = reach.end_ns.max(clock.ns(self.block.ticks.end));
             reach.count += self.block.ticks_count;
         }
         self.reaches.push(reach);
@@ -565,13 +585,16 @@ impl BlockScan {
         BlockScan {
             near_ns,
             near_ticks,
-            first_ticks: u64::MAX,
-            last_ticks: 0,
-            end_ticks: 0,
+            ticks: Moments::NONE,
             ticks_count: 0,
             reach: Reach::EMPTY,
         }
     }
+}
+
+#[inline(always)]
+fn is_seen(seen_sites: &[bool], id: u32) -> bool {
+    seen_sites.get(id as usize).is_some_and(|seen| *seen)
 }
 
 /// Marks a site as used, unless nobody described it.
