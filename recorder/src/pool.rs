@@ -3,6 +3,7 @@
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+use crate::arena;
 use crate::thread::ThreadRing;
 
 /// Rings of one process, at most: far below the 65,530 maps at which the host's own allocations begin to fail.
@@ -11,15 +12,20 @@ pub(crate) const MAX_RINGS: usize = 4096;
 /// A set of free rings, without locks: a child may fork off at any moment.
 pub(crate) struct Pool {
     free_count: AtomicU32,
-    places: [AtomicPtr<ThreadRing>; MAX_RINGS],
+    /// Apart from what a thread builds on its stack, which may be small.
+    places: &'static [AtomicPtr<ThreadRing>; MAX_RINGS],
 }
 
 impl Pool {
-    pub(crate) const fn new() -> Pool {
-        Pool {
+    /// Without a ring; `None` when there is no memory.
+    pub(crate) fn new() -> Option<Pool> {
+        type Places = [AtomicPtr<ThreadRing>; MAX_RINGS];
+        let places = arena::zeroed(size_of::<Places>(), align_of::<Places>())?;
+        Some(Pool {
             free_count: AtomicU32::new(0),
-            places: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_RINGS],
-        }
+            // SAFETY: memory of that size and alignment, which lives for ever and nobody else has; zeros are null pointers.
+            places: unsafe { &*places.cast::<Places>() },
+        })
     }
 
     /// Takes a ring out, for the calling thread alone.

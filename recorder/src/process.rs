@@ -145,6 +145,9 @@ fn wait_for_set_up(claim: u64) -> bool {
     true
 }
 
+/// Apart from its caller, through which every new thread goes: what stands on the stack here is large.
+#[cold]
+#[inline(never)]
 fn set_up_first() {
     let config = effective_config();
     if !config.wanted {
@@ -407,12 +410,13 @@ impl Process {
             refuse("create process file", path, errno)
         })?;
 
+        let no_memory = refuse("allocate memory", Path::new(), libc::ENOMEM);
         let process = Process {
             generation,
             nonce,
             pid,
             supervised: !config.run.is_empty() && is_supervised(),
-            pool: Pool::new(),
+            pool: Pool::new().ok_or(no_memory)?,
             budget: AtomicU64::new(place::ring_budget(&config.run)),
             spilled_bytes: AtomicU64::new(0),
             next_ring: AtomicU32::new(0),
@@ -425,8 +429,7 @@ impl Process {
             level_fd,
             level_inode,
         };
-        let process =
-            arena::place(process).ok_or(refuse("allocate memory", Path::new(), libc::ENOMEM))?;
+        let process = arena::place(process).ok_or(no_memory)?;
         process.append(&Block::ClockPair(clock::pair(
             source,
             PairSource::Start,

@@ -116,6 +116,8 @@ fn attach(process: &'static Process) -> Option<&'static ThreadRing> {
 }
 
 /// Makes a ring as large as wished, or as the space allows.
+#[cold]
+#[inline(never)]
 fn create(process: &'static Process) -> Option<&'static ThreadRing> {
     let index = process.next_ring.fetch_add(1, Ordering::Relaxed);
     let wished_log2 = process.config.ring_log2();
