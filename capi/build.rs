@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::mem::{offset_of, size_of};
 use std::path::PathBuf;
+use std::process::Command;
 use std::{env, fs};
 
 use ringscope_ringbuf::layout;
@@ -34,6 +35,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // unmapped; its own references to what it exports are never redirected.
     let version = "-Wl,-soname,libringscope.so.1,-z,nodelete,-Bsymbolic";
     println!("cargo:rustc-cdylib-link-arg={version}");
+    link_with_lld()
+}
+
+/// GNU's linker refuses the thread-local pointer, as rustc lists it among data symbols; lld takes it. On x86-64 rustc uses the
+/// lld of its toolchain anyway, elsewhere it has to be told.
+fn link_with_lld() -> Result<(), Box<dyn std::error::Error>> {
+    if env::var("CARGO_CFG_TARGET_ARCH")? == "x86_64" {
+        return Ok(());
+    }
+    let output = Command::new(env::var("RUSTC")?)
+        .args(["--print", "sysroot"])
+        .output()?;
+    let sysroot = PathBuf::from(String::from_utf8(output.stdout)?.trim());
+    let lld = sysroot
+        .join("lib/rustlib")
+        .join(env::var("HOST")?)
+        .join("bin/gcc-ld");
+    // Without that directory it is the system's lld.
+    if lld.is_dir() {
+        println!("cargo:rustc-cdylib-link-arg=-B{}", lld.display());
+    }
+    println!("cargo:rustc-cdylib-link-arg=-fuse-ld=lld");
     Ok(())
 }
 
