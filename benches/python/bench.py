@@ -106,10 +106,11 @@ CORE_FLOORS = {
     "span('x', n=1)": "C: new object",
     "span('x', n=1, s='abcdef')": "C: new object",
 }
+BARE_CALL = "with profile_span('worker.step', cat='worker', level='kernel'): pass"
 CALL = "with profile_span('worker.step', cat='worker', level='kernel', args={'step': step, 'request': request}): pass"
 
 
-def drop_in_cases(profile, old, state):
+def drop_in_cases(profile, floor, state):
     values = "step, request = 17, 'cmpl-42'"
     new_call = loop(CALL, values, profile_span=profile.profile_span)
     old_call = loop(CALL, values, profile_span=old_recorder.profile_span)
@@ -118,6 +119,10 @@ def drop_in_cases(profile, old, state):
         f"profile_span, {state}": new_call,
         f"old recorder, {state}, in a task": in_task(old_call),
         f"profile_span, {state}, in a task": in_task(new_call),
+        f"old recorder, {state}, without args": loop(BARE_CALL, profile_span=old_recorder.profile_span),
+        f"profile_span, {state}, without args": loop(BARE_CALL, profile_span=profile.profile_span),
+        "C: reused object": loop("with m: pass", "m = Manager()", Manager=floor.Manager),
+        "a dict of two values": loop("{'step': step, 'request': request}", values),
     }
 
 
@@ -125,6 +130,8 @@ def drop_in_floors(state):
     return {
         f"profile_span, {state}": f"old recorder, {state}",
         f"profile_span, {state}, in a task": f"old recorder, {state}, in a task",
+        f"profile_span, {state}, without args": f"old recorder, {state}, without args",
+        "a dict of two values": f"old recorder, {state}",
     }
 
 
@@ -278,7 +285,7 @@ def run_parts(parts, options, directory):
             old_recorder.install(old_recorder.OldRecorder(directory, enabled=state == "on"))
             config = profile.create_profile_config(enabled=True, output=Path(directory) / "profile")
             profile.configure_profiler(config, initially_active=state == "on")
-            table(measure(drop_in_cases(profile, old_recorder, state), rounds, count), drop_in_floors(state))
+            table(measure(drop_in_cases(profile, floor, state), rounds, count), drop_in_floors(state))
             print()
 
 

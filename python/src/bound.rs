@@ -4,14 +4,14 @@
 //! the statement costs. So every span holds its two bound methods ready, inside of its own memory, and what stands in
 //! the type hands them out. While one is out, it holds the span.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_void};
 use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3_ffi::*;
 
-use crate::interpreter::{new_reference, own_reference, slot, type_error};
+use crate::interpreter::{make_type, new_reference, own_reference, slot, type_error};
 
 /// In the headers since 3.12, and the same bit in all versions since 3.8.
 const HAVE_VECTORCALL: u32 = 1 << 11;
@@ -110,23 +110,6 @@ unsafe extern "C" fn call(
     unsafe { ((*bound.cast::<Bound>()).call)(bound, ptr::null(), 0, ptr::null_mut()) }
 }
 
-unsafe fn make_type(
-    name: &'static core::ffi::CStr,
-    size: usize,
-    flags: u32,
-    slots: &mut [PyType_Slot],
-) -> *mut PyTypeObject {
-    let mut spec = PyType_Spec {
-        name: name.as_ptr(),
-        basicsize: size as c_int,
-        itemsize: 0,
-        flags: Py_TPFLAGS_DEFAULT as u32 | flags,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: the slots end with an empty one; the type is held for ever.
-    unsafe { PyType_FromSpec(&mut spec).cast() }
-}
-
 /// Makes the type of bound methods; to be done before any object is made. False, with an exception set, when that fails.
 ///
 /// # Safety
@@ -146,7 +129,7 @@ pub(crate) unsafe fn prepare() -> bool {
         slot(0, ptr::null_mut()),
     ];
     let name = c"ringscope._ringscope.BoundMethod";
-    // SAFETY: passed on to the caller.
+    // SAFETY: the slots end with an empty one.
     let class = unsafe { make_type(name, size_of::<Bound>(), HAVE_VECTORCALL, &mut slots) };
     BOUND_TYPE.store(class, Ordering::Relaxed);
     !class.is_null()
@@ -160,7 +143,7 @@ pub(crate) unsafe fn prepare() -> bool {
 /// Objects of the type have a [`Bound`] at each offset.
 pub(crate) unsafe fn hand_out(
     class: *mut PyTypeObject,
-    methods: &[(&'static core::ffi::CStr, usize)],
+    methods: &[(&'static CStr, usize)],
 ) -> bool {
     let mut slots = [
         slot(Py_tp_descr_get, bind as *mut c_void),

@@ -3,7 +3,7 @@
 //! A recorder has a target, the configuration that its records go by. The process records by one configuration at a
 //! time; where a recorder's target is another one, Python's part switches over first.
 
-use core::ffi::{CStr, c_int, c_uint, c_void};
+use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -13,13 +13,14 @@ use ringscope::{c_abi, dynamic};
 use ringscope_ringbuf::layout::Kind;
 
 use crate::arguments::Call;
+use crate::given::Given;
 use crate::interpreter::{
-    ARGS, CAT, DURATION, E2E, LEVEL, Method, NAME, PROFILER, RaisedAside, TIME, new_reference,
-    none, own_reference, slot, type_error,
+    E2E, Method, PROFILER, RaisedAside, make_type, new_reference, none, own_reference, slot,
+    type_error,
 };
 use crate::payload::Payload;
 use crate::place::{self, Place};
-use crate::{argument, lane, span, thread};
+use crate::{argument, lane, no_span, span, thread};
 
 /// The base of `ProfileRecorder`.
 #[repr(C)]
@@ -44,83 +45,6 @@ static GET_PROFILER: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 static KNOWN: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 /// Number of the configuration that the process records by: 0 is that of the environment.
 static TARGET: AtomicU64 = AtomicU64::new(0);
-/// What `profile_span` gives where nothing is recorded.
-static NO_SPAN: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
-
-/// What a call of the drop-in was given.
-struct Given {
-    name: *mut PyObject,
-    category: *mut PyObject,
-    level: *mut PyObject,
-    args: *mut PyObject,
-    duration_us: *mut PyObject,
-    time_us: *mut PyObject,
-}
-
-impl Given {
-    /// Reads `function(name, *, cat="e2e", level="e2e", args=None)`, and the times of `duration`. `None`, with an
-    /// exception set, for what the function does not take.
-    #[inline(always)]
-    fn read(call: Call, has_times: bool) -> Option<Given> {
-        let mut given = Given {
-            name: call.positional(0),
-            category: E2E.object(),
-            level: E2E.object(),
-            args: ptr::null_mut(),
-            duration_us: ptr::null_mut(),
-            time_us: ptr::null_mut(),
-        };
-        for (keyword, value) in call.keywords() {
-            if !given.set(keyword, value, has_times, |word, keyword| word.is(keyword))
-                && !given.set(keyword, value, has_times, |word, keyword| {
-                    word.equals(keyword)
-                })
-            {
-                type_error(c"unexpected keyword argument: expected name, cat, level and args");
-                return None;
-            }
-        }
-        if given.name.is_null() || call.positional_count() > 1 {
-            type_error(c"expected the name, and cat, level and args by keyword");
-            return None;
-        }
-        if has_times && given.duration_us.is_null() {
-            type_error(c"missing the keyword argument dur_us");
-            return None;
-        }
-        // SAFETY: the object lives for ever.
-        if given.args == unsafe { Py_None() } {
-            given.args = ptr::null_mut();
-        }
-        Some(given)
-    }
-
-    #[inline(always)]
-    fn set(
-        &mut self,
-        keyword: *mut PyObject,
-        value: *mut PyObject,
-        has_times: bool,
-        is: impl Fn(&crate::interpreter::Word, *mut PyObject) -> bool,
-    ) -> bool {
-        if is(&CAT, keyword) {
-            self.category = value;
-        } else if is(&LEVEL, keyword) {
-            self.level = value;
-        } else if is(&ARGS, keyword) {
-            self.args = value;
-        } else if is(&NAME, keyword) && self.name.is_null() {
-            self.name = value;
-        } else if has_times && is(&DURATION, keyword) {
-            self.duration_us = value;
-        } else if has_times && is(&TIME, keyword) {
-            self.time_us = value;
-        } else {
-            return false;
-        }
-        true
-    }
-}
 
 impl Recorder {
     /// The level bit that a record of this level has; `None` when it is not recorded.
@@ -243,20 +167,13 @@ unsafe fn is_recorder(object: *mut PyObject) -> bool {
     unsafe { PyObject_TypeCheck(object, TYPE.load(Ordering::Relaxed)) != 0 }
 }
 
-/// The span that records nothing.
-#[inline(always)]
-fn no_span() -> *mut PyObject {
-    // SAFETY: the object is held for ever.
-    unsafe { own_reference(NO_SPAN.load(Ordering::Relaxed)) }
-}
-
 /// A span of the recorder, or the one that records nothing.
 #[inline(always)]
 unsafe fn make_span(recorder: *mut PyObject, given: &Given) -> *mut PyObject {
     // SAFETY: passed on to the caller.
     unsafe {
         let Some(level_bit) = of(recorder).includes(given.level) else {
-            return no_span();
+            return no_span::get();
         };
         aim(recorder);
         let made = span::new(span::class());
@@ -397,7 +314,7 @@ macro_rules! functions {
 }
 
 functions! {
-    profile_span, span(false), off no_span(), on |recorder, given| make_span(recorder, given);
+    profile_span, span(false), off no_span::get(), on |recorder, given| make_span(recorder, given);
     profile_instant, instant(false), off none(), on |recorder, given| {
         put_instant(recorder, given);
         none()
@@ -482,32 +399,6 @@ unsafe extern "C" fn serve(_: *mut PyObject, args: *mut PyObject) -> *mut PyObje
     none()
 }
 
-unsafe extern "C" fn enter_nothing(
-    no_span: *mut PyObject,
-    _: *const *mut PyObject,
-    _: Py_ssize_t,
-) -> *mut PyObject {
-    // SAFETY: called by the interpreter with the object that the function was made for.
-    unsafe { own_reference(no_span) }
-}
-
-unsafe extern "C" fn exit_nothing(
-    _: *mut PyObject,
-    _: *const *mut PyObject,
-    _: Py_ssize_t,
-) -> *mut PyObject {
-    none()
-}
-
-unsafe extern "C" fn set_nothing(
-    _: *mut PyObject,
-    _: *const *mut PyObject,
-    _: Py_ssize_t,
-    _: *mut PyObject,
-) -> *mut PyObject {
-    none()
-}
-
 unsafe extern "C" fn dealloc(object: *mut PyObject) {
     // SAFETY: called by the interpreter for the last reference; a type made from a specification is held by its
     // objects.
@@ -529,21 +420,6 @@ pub(crate) static FUNCTIONS: [Method; 6] = [
     Method::END,
 ];
 
-static NO_SPAN_METHODS: [Method; 2] = [Method::fast(c"set", set_nothing, c""), Method::END];
-
-/// Functions of the one object, which the `with` statement finds in its type: a function there is not bound, and binding
-/// is most of what a statement costs whose span records nothing.
-static NO_SPAN_FUNCTIONS: [(&CStr, Method); 2] = [
-    (
-        c"__enter__",
-        Method::positional(c"__enter__", enter_nothing, c""),
-    ),
-    (
-        c"__exit__",
-        Method::positional(c"__exit__", exit_nothing, c""),
-    ),
-];
-
 static METHODS: [Method; 8] = [
     Method::fast(c"span", span, c"span($self, name, *, cat='e2e', level='e2e', args=None)\n--\n\nA span; args is read when it ends."),
     Method::fast(c"instant", instant, c"instant($self, name, *, cat='e2e', level='e2e', args=None)\n--\n\nRecords a moment."),
@@ -554,39 +430,6 @@ static METHODS: [Method; 8] = [
     Method::plain(c"_set_parents", set_parents, c""),
     Method::END,
 ];
-
-/// Makes the one span that records nothing. False, with an exception set, when that fails.
-///
-/// # Safety
-///
-/// The GIL is held.
-unsafe fn make_no_span() -> bool {
-    let mut slots = [
-        slot(Py_tp_methods, NO_SPAN_METHODS[0].definition().cast()),
-        slot(0, ptr::null_mut()),
-    ];
-    let mut spec = PyType_Spec {
-        name: c"ringscope._ringscope.NoSpan".as_ptr(),
-        basicsize: size_of::<PyObject>() as c_int,
-        itemsize: 0,
-        flags: Py_TPFLAGS_DEFAULT as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: passed on to the caller; the type, its one object and its functions are held for ever.
-    unsafe {
-        let class = PyType_FromSpec(&mut spec);
-        if class.is_null() {
-            return false;
-        }
-        let no_span = PyObject_CallObject(class, ptr::null_mut());
-        NO_SPAN.store(no_span, Ordering::Relaxed);
-        !no_span.is_null()
-            && NO_SPAN_FUNCTIONS.iter().all(|(name, function)| {
-                let function = PyCFunction_NewEx(function.definition(), no_span, ptr::null_mut());
-                !function.is_null() && PyObject_SetAttrString(class, name.as_ptr(), function) == 0
-            })
-    }
-}
 
 /// Makes the type and the span that records nothing. False, with an exception set, when that fails.
 ///
@@ -600,21 +443,16 @@ pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
         slot(Py_tp_methods, METHODS[0].definition().cast()),
         slot(0, ptr::null_mut()),
     ];
-    let mut spec = PyType_Spec {
-        name: c"ringscope._ringscope.Recorder".as_ptr(),
-        basicsize: size_of::<Recorder>() as c_int,
-        itemsize: 0,
-        flags: (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE) as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
+    let name = c"ringscope._ringscope.Recorder";
     // SAFETY: passed on to the caller; the type is held for ever.
     unsafe {
-        let class = PyType_FromSpec(&mut spec);
-        if class.is_null() || !make_no_span() {
+        let size = size_of::<Recorder>();
+        let class = make_type(name, size, Py_TPFLAGS_BASETYPE as u32, &mut slots);
+        if class.is_null() || !no_span::prepare() {
             return false;
         }
-        TYPE.store(class.cast(), Ordering::Relaxed);
-        PyModule_AddObject(module, c"Recorder".as_ptr(), new_reference(class)) == 0
+        TYPE.store(class, Ordering::Relaxed);
+        PyModule_AddObject(module, c"Recorder".as_ptr(), new_reference(class.cast())) == 0
             && PyModule_AddFunctions(module, FUNCTIONS[0].definition()) == 0
     }
 }

@@ -111,6 +111,28 @@ pub(crate) fn slot(number: c_int, pfunc: *mut c_void) -> PyType_Slot {
     }
 }
 
+/// A new type; null, with an exception set, when it can't be made. Objects have `size_bytes`.
+///
+/// # Safety
+///
+/// The slots end with an empty one, and are true of the type.
+pub(crate) unsafe fn make_type(
+    name: &'static CStr,
+    size_bytes: usize,
+    more_flags: u32,
+    slots: &mut [PyType_Slot],
+) -> *mut PyTypeObject {
+    let mut spec = PyType_Spec {
+        name: name.as_ptr(),
+        basicsize: size_bytes as c_int,
+        itemsize: 0,
+        flags: Py_TPFLAGS_DEFAULT as u32 | more_flags,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: passed on to the caller.
+    unsafe { PyType_FromSpec(&mut spec).cast() }
+}
+
 /// A word that is interned when the module is loaded, so that comparing pointers nearly always tells.
 pub(crate) struct Word {
     text: &'static CStr,

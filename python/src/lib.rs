@@ -15,15 +15,18 @@ mod bound;
 mod drop_in;
 mod event;
 mod frame;
+mod given;
 mod guarded;
 mod interpreter;
 mod json;
 mod key;
 mod lane;
+mod no_span;
 mod payload;
 mod place;
 mod setup;
 mod span;
+mod span_type;
 mod thread;
 
 use core::ptr;
@@ -33,8 +36,8 @@ use pyo3_ffi::*;
 use interpreter::Method;
 
 static FUNCTIONS: [Method; 26] = [
-    Method::fast(c"span", span::make, c"span(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nA new span: a context manager, or a decorator."),
-    Method::fast(c"lap", span::make_lap, c"lap(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nBegins adjacent spans that share their clock reads."),
+    Method::fast(c"span", span_type::make, c"span(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nA new span: a context manager, or a decorator."),
+    Method::fast(c"lap", span_type::make_lap, c"lap(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nBegins adjacent spans that share their clock reads."),
     Method::fast(c"instant", event::instant, c"instant(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nRecords a moment."),
     Method::fast(c"counter", event::counter, c"counter(name, value, *, cat='default', level='e2e')\n--\n\nRecords the value of a counter."),
     Method::fast(c"complete", event::complete, c"complete(name, start_ns, duration_ns, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nRecords a span that is over, on CLOCK_MONOTONIC (see now_ns)."),
@@ -44,13 +47,13 @@ static FUNCTIONS: [Method; 26] = [
     Method::fast(c"async_end", event::async_end, c"async_end(name, id, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nEnds what async_begin began under this name and id."),
     Method::fast(c"_device_span", event::device_span, c""),
     Method::fast(c"_launch_span", event::launch_span, c""),
-    Method::single(c"_decorate_with", span::decorate_with, c""),
+    Method::single(c"_decorate_with", span_type::decorate_with, c""),
     Method::tuple(c"_start", setup::start, c""),
     Method::plain(c"_status", setup::status, c""),
     Method::single(c"_set_level", setup::set_level, c""),
     Method::single(c"_is_enabled", setup::is_enabled, c""),
-    Method::single(c"process_name", setup::process_name, c"process_name(name)\n--\n\nNames the process in traces."),
-    Method::single(c"thread_name", setup::thread_name, c"thread_name(name)\n--\n\nNames the calling thread in traces; the default is the name that threading has for it."),
+    Method::single(c"process_name", setup::process_name, c"process_name(name, /)\n--\n\nNames the process in traces."),
+    Method::single(c"thread_name", setup::thread_name, c"thread_name(name, /)\n--\n\nNames the calling thread in traces; the default is the name that threading has for it."),
     Method::plain(c"now_ns", setup::now_ns, c"now_ns()\n--\n\nCLOCK_MONOTONIC in nanoseconds."),
     Method::plain(c"_ticks", setup::ticks, c""),
     Method::tuple(c"_track", setup::track, c""),
@@ -96,7 +99,7 @@ pub unsafe extern "C" fn PyInit__ringscope() -> *mut PyObject {
             return ptr::null_mut();
         }
         if PyModule_AddFunctions(module, FUNCTIONS[0].definition()) != 0
-            || !span::add_types(module)
+            || !span_type::add_types(module)
             || !drop_in::add_types(module)
         {
             Py_DecRef(module);

@@ -2,9 +2,9 @@
 //!
 //! The memory of objects is kept in a list when they die, since most live as long as one `with` statement. An object
 //! may be entered several times at once (from tasks and threads, or nested): the first entry stands in the object, the
-//! others behind it. `bound.rs` has what the `with` statement calls.
+//! others behind it. `bound.rs` has what the `with` statement calls, `span_type.rs` what Python sees.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::CStr;
 use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -17,9 +17,7 @@ use crate::arguments::Call;
 use crate::bound::{self, Bound};
 use crate::frame::{Form, Frame};
 use crate::guarded::Guarded;
-use crate::interpreter::{
-    Method, RaisedAside, new_reference, none, own_reference, slot, type_error,
-};
+use crate::interpreter::{RaisedAside, new_reference, none, own_reference};
 use crate::payload::Payload;
 use crate::place::Place;
 use crate::{argument, place};
@@ -49,12 +47,10 @@ pub(crate) struct Span {
 /// Boxed, as frames hold their bytes, and would be moved.
 type Others = Vec<Box<Frame>>;
 
-static TYPE: AtomicPtr<PyTypeObject> = AtomicPtr::new(ptr::null_mut());
-static LAP_TYPE: AtomicPtr<PyTypeObject> = AtomicPtr::new(ptr::null_mut());
+/// The type of spans, once it is made.
+pub(crate) static TYPE: AtomicPtr<PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 /// Dead objects, each of which holds on to its type, and their number.
 static FREE: Guarded<(*mut Span, usize)> = Guarded::new((ptr::null_mut(), 0));
-/// Python's part of `span(...)` as a decorator: called with the object and what is decorated.
-static DECORATE: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
 
 /// A new object, with nothing open; null, with an exception set, without memory.
 #[inline(always)]
@@ -251,7 +247,7 @@ impl Span {
     }
 
     /// Adds arguments to the entry that is open.
-    fn set(&mut self, call: Call) {
+    pub(crate) fn set(&mut self, call: Call) {
         let form = self.form;
         let Some(frame) = self.entered() else {
             return;
@@ -262,11 +258,21 @@ impl Span {
         frame.show_arguments(form);
     }
 
-    /// Ends the phase and begins the next one.
-    fn next(&mut self, place: Place) {
+    /// Ends the phase and begins the next one, of this name.
+    pub(crate) fn next(&mut self, name: *mut PyObject) {
+        self.place = place::named(self.place, name);
         if self.first.is_open() {
-            self.first.next(place);
+            self.first.next(self.place);
         }
+    }
+
+    /// Makes this new span one of the same place and arguments.
+    pub(crate) fn copy_from(&mut self, original: &Span) {
+        let own = original.first.payload.bytes().get(..original.own_len);
+        self.payload().copy_bytes(own.unwrap_or_default());
+        self.set_place(original.place);
+        self.form = original.form;
+        self.is_plain = original.is_plain;
     }
 }
 
@@ -292,7 +298,7 @@ pub(crate) unsafe fn of<'a>(object: *mut PyObject) -> &'a mut Span {
     unsafe { &mut *object.cast::<Span>() }
 }
 
-unsafe extern "C" fn dealloc(object: *mut PyObject) {
+pub(crate) unsafe extern "C" fn dealloc(object: *mut PyObject) {
     // SAFETY: called by the interpreter for the last reference. A span that is open ends with its object, as a guard
     // would; the exception that is being raised stays as it is.
     unsafe {
@@ -326,129 +332,6 @@ fn end_all(span: &mut Span) {
     span.end();
 }
 
-/// `span(name, *, cat, level, args, **keys)`
-pub(crate) unsafe extern "C" fn make(
-    _: *mut PyObject,
-    args: *const *mut PyObject,
-    count: Py_ssize_t,
-    keywords: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by the interpreter; the object is new.
-    unsafe {
-        let span = new(class());
-        if span.is_null() {
-            return ptr::null_mut();
-        }
-        let call = Call::new(args, count, keywords);
-        match call.describe(0, (*span).payload()) {
-            Some(place) => {
-                (*span).set_place(place);
-                span.cast()
-            }
-            None => {
-                Py_DecRef(span.cast());
-                ptr::null_mut()
-            }
-        }
-    }
-}
-
-/// `lap(name, *, cat, level, args, **keys)`: begun at once.
-pub(crate) unsafe extern "C" fn make_lap(
-    _: *mut PyObject,
-    args: *const *mut PyObject,
-    count: Py_ssize_t,
-    keywords: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by the interpreter; the object is new.
-    unsafe {
-        let lap = new(LAP_TYPE.load(Ordering::Relaxed));
-        if lap.is_null() {
-            return ptr::null_mut();
-        }
-        let call = Call::new(args, count, keywords);
-        let Some(place) = call.describe(0, (*lap).payload()) else {
-            Py_DecRef(lap.cast());
-            return ptr::null_mut();
-        };
-        (*lap).set_place(place);
-        (*lap).begin();
-        lap.cast()
-    }
-}
-
-/// `Span(...)`: what `span(...)` gives.
-unsafe extern "C" fn construct(
-    _: *mut PyTypeObject,
-    args: *mut PyObject,
-    keywords: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by the interpreter with a tuple and a dict or null; what is built here is given back.
-    unsafe {
-        let (mut values, names) = (Vec::new(), PyList_New(0));
-        let count = PyTuple_Size(args);
-        values.extend((0..count).map(|index| PyTuple_GetItem(args, index)));
-        let (mut at, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
-        while !keywords.is_null() && PyDict_Next(keywords, &mut at, &mut key, &mut value) != 0 {
-            PyList_Append(names, key);
-            values.push(value);
-        }
-        let names_tuple = PyList_AsTuple(names);
-        Py_XDECREF(names);
-        if names_tuple.is_null() {
-            return ptr::null_mut();
-        }
-        let span = make(ptr::null_mut(), values.as_ptr(), count, names_tuple);
-        Py_DecRef(names_tuple);
-        span
-    }
-}
-
-/// `Lap(...)` is made by `lap(...)` alone.
-unsafe extern "C" fn refuse(
-    _: *mut PyTypeObject,
-    _: *mut PyObject,
-    _: *mut PyObject,
-) -> *mut PyObject {
-    type_error(c"a Lap is made by ringscope.lap()")
-}
-
-/// `span(function)`: a decorator.
-unsafe extern "C" fn call(
-    object: *mut PyObject,
-    args: *mut PyObject,
-    keywords: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by the interpreter with a tuple and a dict or null.
-    unsafe {
-        let has_keywords = !keywords.is_null() && PyDict_Size(keywords) > 0;
-        if PyTuple_Size(args) != 1 || has_keywords {
-            return type_error(c"a span as a decorator takes the function");
-        }
-        let function = PyTuple_GetItem(args, 0);
-        let decorate = DECORATE.load(Ordering::Relaxed);
-        PyObject_CallFunctionObjArgs(decorate, object, function, ptr::null_mut::<PyObject>())
-    }
-}
-
-/// `_decorate_with(function)`: tells Python's part of decorators.
-pub(crate) unsafe extern "C" fn decorate_with(
-    _: *mut PyObject,
-    function: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by the interpreter; the function is held for ever.
-    unsafe { DECORATE.store(new_reference(function), Ordering::Relaxed) };
-    none()
-}
-
-unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by the interpreter on a span.
-    unsafe {
-        of(object).begin();
-        own_reference(object)
-    }
-}
-
 /// `__enter__` as the `with` statement calls it.
 unsafe extern "C" fn enter_bound(
     bound: *mut PyObject,
@@ -457,7 +340,11 @@ unsafe extern "C" fn enter_bound(
     _: *mut PyObject,
 ) -> *mut PyObject {
     // SAFETY: called by the interpreter on what a span holds.
-    unsafe { enter(bound::owner(bound), ptr::null_mut()) }
+    unsafe {
+        let object = bound::owner(bound);
+        of(object).begin();
+        own_reference(object)
+    }
 }
 
 /// `__exit__` as the `with` statement calls it.
@@ -472,168 +359,8 @@ unsafe extern "C" fn exit_bound(
     none()
 }
 
-unsafe extern "C" fn enter_lap(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by the interpreter on a lap, which has begun.
-    unsafe { new_reference(object) }
-}
-
-unsafe extern "C" fn exit(
-    object: *mut PyObject,
-    _: *const *mut PyObject,
-    _: Py_ssize_t,
-) -> *mut PyObject {
-    // SAFETY: called by the interpreter on a span.
-    unsafe { of(object).end() };
-    none()
-}
-
-unsafe extern "C" fn end(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by the interpreter on a span.
-    unsafe { of(object).end() };
-    none()
-}
-
-unsafe extern "C" fn set(
-    object: *mut PyObject,
-    args: *const *mut PyObject,
-    count: Py_ssize_t,
-    keywords: *mut PyObject,
-) -> *mut PyObject {
-    if count != 0 {
-        return type_error(c"set: arguments have names, as in set(tokens=3)");
-    }
-    // SAFETY: called by the interpreter on a span.
-    unsafe { of(object).set(Call::new(args, count, keywords)) };
-    none()
-}
-
-unsafe extern "C" fn next(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by the interpreter on a lap; the next phase has its category's default and its level.
-    unsafe {
-        let lap = of(object);
-        lap.next(place::named(lap.place, name));
-    }
-    none()
-}
-
-unsafe extern "C" fn copy(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by the interpreter on a span; the copy is new.
-    unsafe {
-        let copy = new(class());
-        if copy.is_null() {
-            return ptr::null_mut();
-        }
-        let original = of(object);
-        let own = original.first.payload.bytes().get(..original.own_len);
-        (*copy).payload().copy_bytes(own.unwrap_or_default());
-        (*copy).set_place(original.place);
-        (*copy).form = original.form;
-        (*copy).is_plain = original.is_plain;
-        copy.cast()
-    }
-}
-
-static METHODS: [Method; 7] = [
-    Method::plain(c"__enter__", enter, c"Begins the span."),
-    Method::positional(
-        c"__exit__",
-        exit,
-        c"Ends the span, also when an exception left its body.",
-    ),
-    Method::plain(c"begin", enter, c"Begins the span; returns it."),
-    Method::plain(c"end", end, c"Ends the span."),
-    Method::fast(
-        c"set",
-        set,
-        c"Adds arguments that were not known at the beginning.",
-    ),
-    Method::plain(
-        c"_copy",
-        copy,
-        c"A new span of the same place and arguments.",
-    ),
-    Method::END,
-];
-
-static LAP_METHODS: [Method; 6] = [
-    Method::single(
-        c"next",
-        next,
-        c"Ends the phase and begins the next one at the same moment.",
-    ),
-    Method::plain(c"__enter__", enter_lap, c""),
-    Method::positional(c"__exit__", exit, c"Ends the last phase."),
-    Method::plain(c"end", end, c"Ends the last phase."),
-    Method::fast(c"set", set, c"Adds arguments to the phase."),
-    Method::END,
-];
-
-const BOUND_METHODS: &[(&core::ffi::CStr, usize)] = &[
+/// Methods that objects hold ready.
+pub(crate) const BOUND_METHODS: &[(&CStr, usize)] = &[
     (c"__enter__", offset_of!(Span, enter)),
     (c"__exit__", offset_of!(Span, exit)),
 ];
-
-const SPAN_DOC: &core::ffi::CStr = c"Span(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nA span: a context manager, a decorator, or begun and ended by hand. It may be used again and again, also while\nit is open, by several threads and tasks.";
-const LAP_DOC: &core::ffi::CStr = c"Adjacent spans that share their clock reads; made by lap().";
-
-/// Makes the types and puts them into the module. False, with an exception set, when that fails.
-///
-/// # Safety
-///
-/// `module` is the module being made.
-pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
-    let mut slots = [
-        slot(Py_tp_dealloc, dealloc as *mut c_void),
-        slot(Py_tp_methods, METHODS[0].definition().cast()),
-        slot(Py_tp_new, construct as *mut c_void),
-        slot(Py_tp_call, call as *mut c_void),
-        slot(Py_tp_doc, SPAN_DOC.as_ptr().cast_mut().cast()),
-        slot(0, ptr::null_mut()),
-    ];
-    let mut lap_slots = [
-        slot(Py_tp_dealloc, dealloc as *mut c_void),
-        slot(Py_tp_methods, LAP_METHODS[0].definition().cast()),
-        slot(Py_tp_new, refuse as *mut c_void),
-        slot(Py_tp_doc, LAP_DOC.as_ptr().cast_mut().cast()),
-        slot(0, ptr::null_mut()),
-    ];
-    // SAFETY: passed on to the caller.
-    unsafe {
-        bound::prepare()
-            && add_type(module, (c"ringscope.Span", c"Span"), &mut slots, &TYPE)
-            && bound::hand_out(class(), BOUND_METHODS)
-            && add_type(
-                module,
-                (c"ringscope.Lap", c"Lap"),
-                &mut lap_slots,
-                &LAP_TYPE,
-            )
-    }
-}
-
-/// # Safety
-///
-/// `module` is the module being made; the slots are those of a type of [`Span`] objects.
-unsafe fn add_type(
-    module: *mut PyObject,
-    (full_name, name): (&'static core::ffi::CStr, &'static core::ffi::CStr),
-    slots: &mut [PyType_Slot],
-    place: &AtomicPtr<PyTypeObject>,
-) -> bool {
-    let mut spec = PyType_Spec {
-        name: full_name.as_ptr(),
-        basicsize: size_of::<Span>() as c_int,
-        itemsize: 0,
-        flags: Py_TPFLAGS_DEFAULT as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: passed on to the caller; the type is held for ever.
-    unsafe {
-        let class = PyType_FromSpec(&mut spec);
-        if class.is_null() {
-            return false;
-        }
-        place.store(class.cast(), Ordering::Relaxed);
-        PyModule_AddObject(module, name.as_ptr(), new_reference(class)) == 0
-    }
-}

@@ -112,7 +112,7 @@ def _has_other_main(fragments_dir: Path) -> bool:
     if not isinstance(pid, int) or pid == os.getpid() or session.get("boot_id") != _boot_id():
         return False
     start_time = _start_time(pid)
-    return start_time is not None and start_time == session.get("main_start_time")
+    return start_time is not None and bool(start_time == session.get("main_start_time"))
 
 
 def _read(fragments_dir: Path) -> Dict[str, Any]:
