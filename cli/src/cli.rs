@@ -385,6 +385,7 @@ Examples:
   ringscope stats                                    newest run, by name, longest total first
   ringscope stats --by arg:batch_size --name decode  one row per value of an argument
   ringscope stats --gaps decode_step --skip-first 2  time between the steps, warm-up left out
+  ringscope stats --launches --skip-first 10         kernels: host, device, launch to start, gaps
   ringscope stats --json | jq '.[0]'
 
 total, self, mean, p50, p90, p99 and max are times of a span; self leaves out what its inner spans took.
@@ -407,10 +408,14 @@ pub(crate) struct StatsArgs {
     /// Measure the gaps between spans of this name instead of the spans
     #[arg(long, value_name = "NAME")]
     pub(crate) gaps: Option<String>,
-    /// Leave out the first N spans of each row
+    /// Kernel launches and devices instead: a table of kernels, of streams, of steps and ranks (spans named
+    /// ProfilerStep#N), and what has no other half
+    #[arg(long, conflicts_with_all = ["by", "sort", "gaps", "csv"])]
+    pub(crate) launches: bool,
+    /// Leave out the first N spans of each row (with --launches: of each kernel and process, and the first N steps)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) skip_first: usize,
-    /// JSON: an array of objects, times in nanoseconds
+    /// JSON: an array of objects (with --launches: an object), times in nanoseconds
     #[arg(long, conflicts_with = "csv")]
     pub(crate) json: bool,
     /// Comma-separated values, times in nanoseconds

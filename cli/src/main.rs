@@ -14,6 +14,7 @@ mod gc;
 mod inspect;
 #[allow(unsafe_code, reason = "all system calls that std does not offer")]
 mod kernel;
+mod launches;
 mod level;
 mod losses;
 mod ls;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use ringscope_decode::launches::report;
 use ringscope_decode::stats::{self, Row, SortKey};
 use ringscope_decode::{TimeBase, Timeline};
 
@@ -9,6 +10,7 @@ use crate::cli::{SortName, StatsArgs};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::filter;
+use crate::launches;
 use crate::losses;
 use crate::selection;
 use crate::span_of_time::SpanOfTime;
@@ -33,8 +35,32 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
     let timeline =
         Timeline::build(&runs, &options).map_err(|error| Failure::of("decode", error))?;
     let complaints = losses::complain(&timeline);
+    let text = if args.launches {
+        of_launches(args, &timeline)?
+    } else {
+        of_spans(args, &timeline)?
+    };
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Failure::stdout(&error))?;
+    Ok(losses::exit_code(complaints, args.effort.strict))
+}
+
+fn of_launches(args: &StatsArgs, timeline: &Timeline) -> Result<String, Failure> {
+    let report = report(timeline, args.skip_first)
+        .map_err(|error| Failure::new("stats", "temporary file", error))?;
+    if args.json {
+        launches::json(&report, timeline)
+    } else {
+        Ok(launches::human(&report, timeline))
+    }
+}
+
+fn of_spans(args: &StatsArgs, timeline: &Timeline) -> Result<String, Failure> {
     let rows = stats::table(
-        &timeline,
+        timeline,
         &stats::Options {
             by: args.by.0.clone(),
             sort: args.sort.into(),
@@ -43,19 +69,13 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
         },
     )
     .map_err(|error| Failure::new("stats", "temporary file", error))?;
-    let text = if args.json {
-        json(&rows)?
+    if args.json {
+        json(&rows)
     } else if args.csv {
-        csv(&rows)
+        Ok(csv(&rows))
     } else {
-        human(&rows)
-    };
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::stdout(&error))?;
-    Ok(losses::exit_code(complaints, args.effort.strict))
+        Ok(human(&rows))
+    }
 }
 
 fn json(rows: &[Row]) -> Result<String, Failure> {

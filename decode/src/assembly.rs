@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::arrows;
 use crate::clock::Clocks;
+use crate::device_clock::{DeviceClock, Domain};
 use crate::division::{self, Divided};
 use crate::engine::{Engine, LaneFilter, Split};
 use crate::error::{Error, Problem};
@@ -155,6 +156,7 @@ impl<'a> Assembly<'a> {
             command: self.runs.iter().find_map(|run| run.command.clone()),
             uncertainty_ns: self.uncertainty(start_ns, end_ns),
             clock_sources: self.clock_sources(),
+            device_clocks: self.device_clocks(),
             span_cost: self.runs.iter().find_map(|run| run.span_cost),
             lanes: Vec::new(),
             losses,
@@ -636,6 +638,17 @@ impl<'a> Assembly<'a> {
             worst = worst.max(recorder.clock.conversion.uncertainty_ns(start_ns, end_ns)?);
         }
         Some(worst)
+    }
+
+    fn device_clocks(&self) -> Vec<DeviceClock> {
+        let extent = self.extent();
+        let first_ns = extent.first_ns.unwrap_or(0);
+        let end_ns = extent.end_ns.unwrap_or(first_ns);
+        let describe = |(process, domain): &(u32, Domain)| {
+            let pid = self.rows.processes[*process as usize].pid;
+            domain.describe(pid, first_ns, end_ns)
+        };
+        self.rows.domains.iter().map(describe).collect()
     }
 
     fn clock_sources(&self) -> Vec<String> {

@@ -409,6 +409,7 @@ pub(crate) fn metadata(timeline: &Timeline) -> serde_json::Value {
             "sources": timeline.clock_sources,
             "uncertainty_ns": timeline.uncertainty_ns,
         },
+        "device_clocks": timeline.device_clocks,
         "start_epoch_ns": timeline.start_epoch_ns,
         "start_monotonic_ns": timeline.start_ns,
         "end_monotonic_ns": timeline.end_ns,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use ringscope_ringbuf::block::ClockPair;
 use ringscope_ringbuf::clock::ClockSource;
 
-use crate::process::{Anchor, Process};
+use crate::process::Process;
 use crate::run::Run;
 
 /// Pairs nearer to each other than this are thinned out: the noise of near ones would make a bad slope.
@@ -199,6 +199,11 @@ impl Conversion {
             pairs,
             slope_is_known: true,
         })
+    }
+
+    /// The pairs in use, by time.
+    pub(crate) fn pairs(&self) -> &[Pair] {
+        &self.pairs
     }
 
     /// CLOCK_MONOTONIC in ns of a moment in ticks. Monotone: later ticks never come out earlier.
@@ -540,22 +545,6 @@ impl ProcessClock {
         i64::try_from(mono_ns)
             .unwrap_or(i64::MAX)
             .saturating_add(self.shift_ns)
-    }
-
-    /// The conversion of a device clock from its anchors: each ties device ticks to the middle of two host reads.
-    pub(crate) fn device(&self, anchors: &[Anchor], frequency_hz: u64) -> Option<Conversion> {
-        let pair = |anchor: &Anchor| {
-            let before_ns = self.ticks(anchor.host_before_ticks);
-            let after_ns = self.ticks(anchor.host_after_ticks);
-            let half_ns = after_ns.abs_diff(before_ns) / 2;
-            Pair {
-                ticks: anchor.device_ticks,
-                mono_ns: before_ns.saturating_add(half_ns as i64),
-                uncertainty_ns: u32::try_from(half_ns + 1).unwrap_or(u32::MAX),
-            }
-        };
-        let pairs: Vec<Pair> = anchors.iter().map(pair).collect();
-        Conversion::from_pairs(&pairs, frequency_hz)
     }
 }
 

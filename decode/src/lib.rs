@@ -8,6 +8,7 @@
 //! | [`pack`] | a run | one file, and back |
 //! | [`run`], [`process`] | a directory | process files and tables, read and checked |
 //! | [`clock`] | clock pairs | ticks to nanoseconds |
+//! | [`device_clock`], `containment` | anchors, launches and waits | device ticks to nanoseconds |
 //! | `rows` | processes of all runs | who is on the time line |
 //! | `source` | a ring and its segments | valid records by sequence |
 //! | [`event`], `gaps`, `open_spans` | records | events, losses |
@@ -18,6 +19,7 @@
 //! | [`cost`] | a time line | what recording itself cost |
 //! | [`stats`] | a time line | a table |
 //! | [`comparison`] | two tables | what changed |
+//! | [`launches`] | a time line | kernels, streams, steps |
 //! | [`inspect`] | runs | what every thread was doing |
 //!
 //! Files are read by `pread`, never mapped: one that is cut short or grows can't hurt. Damage stays local: the piece
@@ -45,7 +47,9 @@ mod assembly;
 pub mod chrome;
 pub mod clock;
 pub mod comparison;
+mod containment;
 pub mod cost;
+pub mod device_clock;
 pub mod discovery;
 mod distribution;
 mod division;
@@ -61,6 +65,7 @@ mod ids;
 pub mod inspect;
 mod json;
 pub mod lanes;
+pub mod launches;
 pub mod losses;
 mod open_files;
 mod open_spans;

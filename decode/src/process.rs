@@ -214,8 +214,8 @@ pub(crate) struct Tables {
     pub lanes: HashMap<u16, Vec<LaneGeneration>>,
     /// Owners of each ring, by first sequence.
     pub owners: HashMap<u32, Vec<Owner>>,
-    /// Ticks a second of each clock domain.
-    pub domains: HashMap<u32, u64>,
+    /// Ticks a second and name of each clock domain.
+    pub domains: HashMap<u32, (u64, String)>,
     pub anchors: HashMap<u32, Vec<Anchor>>,
 }
 
@@ -420,9 +420,12 @@ impl Process {
             Block::ProcessName { name } => self.name = lossy(name),
             Block::ClockPair(pair) => self.pairs.push(pair),
             Block::ClockDomain {
-                id, frequency_hz, ..
+                id,
+                frequency_hz,
+                name,
             } => {
-                self.tables.domains.insert(id, frequency_hz);
+                let domain = (frequency_hz, lossy(name));
+                self.tables.domains.insert(id, domain);
             }
             Block::Anchor {
                 domain,

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use ringscope_ringbuf::block::LaneKind;
 
 use crate::clock::{Clocks, ProcessClock};
+use crate::device_clock::{self, Domain};
 use crate::losses::Losses;
 use crate::process::{ExitStatus, LaneGeneration, Liveness, Process, Ring, Site};
 use crate::recorder::{LaneRow, LaneUse, OwnerRow, Recorder, SiteTable};
@@ -73,6 +74,8 @@ pub(crate) struct Rows {
     pub processes: Vec<ProcessRow>,
     pub rows: Vec<Row>,
     pub recorders: Vec<Recorder>,
+    /// Clock domains of devices, each with the index of its process row.
+    pub domains: Vec<(u32, Domain)>,
     /// Index of the process row of each recorder.
     pub process_of: Vec<u32>,
     pub sites: Vec<Site>,
@@ -104,6 +107,7 @@ impl Rows {
                 processes: Vec::new(),
                 rows: Vec::new(),
                 recorders: Vec::new(),
+                domains: Vec::new(),
                 process_of: Vec::new(),
                 sites: Vec::new(),
             },
@@ -142,10 +146,10 @@ impl Builder<'_> {
             });
             lanes.insert(*number, uses.collect());
         }
-        let device_clocks = process.tables.anchors.iter().filter_map(|(id, anchors)| {
-            let frequency_hz = process.tables.domains.get(id).copied().unwrap_or(0);
-            Some((*id, clock.device(anchors, frequency_hz)?))
-        });
+        let domains = device_clock::of_process(process, &clock);
+        let device_clocks = domains
+            .iter()
+            .filter_map(|domain| Some((domain.id, domain.conversion.clone()?)));
         let recorder = Recorder {
             is_alive: process.liveness == Liveness::Alive,
             device_clocks: device_clocks.collect(),
@@ -157,6 +161,8 @@ impl Builder<'_> {
             clock,
             keys: process.tables.keys.clone(),
         };
+        let domains = domains.into_iter().map(|domain| (process_row, domain));
+        self.out.domains.extend(domains);
         let recorder = self.add_sites(process, recorder);
         self.out.recorders.push(recorder);
         self.out.process_of.push(process_row);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ringscope_ringbuf::block::SpanCost;
 
 use crate::assembly::Assembly;
+use crate::device_clock::DeviceClock;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::event::{Event, EventKind};
@@ -122,6 +123,8 @@ pub struct Timeline {
     pub clock_sources: Vec<String>,
     /// What a span took on the machine, measured by the supervisor of the first run that has one.
     pub span_cost: Option<SpanCost>,
+    /// Clocks of devices.
+    pub device_clocks: Vec<DeviceClock>,
     /// What time stamps count from.
     pub time_base: TimeBase,
     /// What the user should know: a filter that matches nothing, lanes too deep, times unavailable.

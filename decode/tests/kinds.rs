@@ -255,14 +255,24 @@ fn an_arrow_starts_before_it_ends_however_the_clocks_disagree() {
 }
 
 #[test]
-fn device_time_without_anchor_is_unavailable_never_zero() {
+fn device_time_without_any_tie_is_unavailable_never_zero() {
     let run = TestRun::new();
-    device_process(&run, false);
+    let process = device_process(&run, false);
+    // A domain that no frequency is known of has nothing to be placed by.
+    process.block(&Block::ClockDomain {
+        id: 4,
+        frequency_hz: 0,
+        name: b"sys_cnt",
+    });
+    process.finish();
     let timeline = run.timeline();
-    let events = events(&trace(&timeline));
-    assert!(named(&events, "matmul").is_empty());
+    let trace = trace(&timeline);
+    assert!(named(&events(&trace), "matmul").is_empty());
     assert_eq!(timeline.losses.notes["device_time_unavailable"], 3);
     assert_eq!(timeline.warnings.len(), 1);
+    let clock = &trace["metadata"]["device_clocks"][0];
+    assert_eq!(clock["alignment"], "unavailable");
+    assert_eq!(clock["uncertainty_ns"], serde_json::Value::Null);
 }
 
 #[test]

@@ -1,0 +1,225 @@
+//! What `launches::report` says of launches, executions, streams and steps.
+
+#![allow(clippy::unwrap_used, reason = "in a test a failure is a panic")]
+
+mod common;
+
+use common::*;
+use ringscope_decode::launches::{Kernel, Report, StepOfRank, Times, report};
+use ringscope_ringbuf::block::{Block, LaneKind};
+use ringscope_ringbuf::layout::*;
+use ringscope_ringbuf::reader::pack_duration;
+
+/// A host tick is 10 ns, a device tick 20 ns; both clocks are at zero at once.
+fn worker<'a>(
+    run: &TestRun,
+    pid: u32,
+    rank: i32,
+    sites: impl IntoIterator<Item = &'a str>,
+) -> TestProcess {
+    let mut process = run.process(pid, u64::from(pid)).named("worker");
+    process.header.rank = rank.into();
+    for (id, name) in (1..).zip(sites) {
+        process.site(id, name, "kernel", &[]);
+    }
+    process.owner(0, pid + 1, 0, 0, "launcher");
+    for (lane, stream) in [(1, 7), (2, 8)] {
+        process.block(&Block::Lane {
+            lane,
+            kind: LaneKind::Stream,
+            generation: 0,
+            start_ticks: 0,
+            device: 2,
+            stream,
+            clock_domain: 4,
+            name: b"",
+        });
+    }
+    process.block(&Block::ClockDomain {
+        id: 4,
+        frequency_hz: 50_000_000,
+        name: b"sys_cnt",
+    });
+    process.block(&Block::Anchor {
+        domain: 4,
+        host_before_ticks: 0,
+        device_ticks: 0,
+        host_after_ticks: 0,
+    });
+    process
+}
+
+fn launch(ring: &TestRing, site: u32, start: u64, len: u64, correlation: u64) {
+    let words = [start, pack_duration(len, 0), correlation];
+    ring.put(Kind::Launch, site, words, &[]);
+}
+
+/// Host ticks, on the stream of a lane.
+fn execute(ring: &TestRing, site: u32, lane: u16, start: u64, len: u64, correlation: u64) {
+    let words = [start / 2, pack_duration(len / 2, lane), correlation];
+    ring.put(Kind::DeviceSpan, site, words, &[]);
+}
+
+fn kernel<'a>(report: &'a Report, name: &str) -> &'a Kernel {
+    report
+        .kernels
+        .iter()
+        .find(|kernel| kernel.name == name)
+        .unwrap()
+}
+
+fn times(times: Option<Times>) -> [u64; 4] {
+    let times = times.unwrap();
+    [times.total_ns, times.mean_ns, times.p50_ns, times.p99_ns]
+}
+
+/// Three matmuls, of which the second begins before its launch and the third on another stream; a copy that nothing is
+/// known of; an execution from nowhere.
+fn mixed_run() -> TestRun {
+    let run = TestRun::new();
+    let process = worker(&run, 100, 3, ["matmul", "copy"]);
+    let ring = process.ring(0, 6, 101);
+    launch(&ring, 1, 1_000, 20, 1);
+    execute(&ring, 1, 1, 1_100, 50, 1);
+    execute(&ring, 1, 1, 1_250, 30, 2);
+    launch(&ring, 1, 1_260, 40, 2);
+    launch(&ring, 1, 1_400, 30, 3);
+    execute(&ring, 1, 2, 1_700, 100, 3);
+    launch(&ring, 2, 2_000, 10, 4);
+    execute(&ring, 2, 1, 2_180, 20, 99);
+    process.finish();
+    run
+}
+
+#[test]
+fn launches_and_executions_are_paired_by_correlation() {
+    let report = report(&mixed_run().timeline(), 0).unwrap();
+    let matmul = kernel(&report, "matmul");
+    assert_eq!(
+        (matmul.launches, matmul.executions, matmul.unavailable),
+        (3, 3, 0)
+    );
+    assert_eq!(times(matmul.host), [900, 300, 300, 400]);
+    assert_eq!(times(matmul.device), [1_800, 600, 500, 1_000]);
+    // An execution that seems to begin before its launch began with it.
+    assert_eq!(times(matmul.latency), [4_000, 1_333, 1_000, 3_000]);
+    // The first on each stream has no gap.
+    assert_eq!(times(matmul.gap), [1_000, 1_000, 1_000, 1_000]);
+    assert!((matmul.share - 0.9).abs() < 1e-9);
+    let copy = kernel(&report, "copy");
+    assert_eq!(
+        (copy.launches, copy.executions, copy.unavailable),
+        (1, 1, 1)
+    );
+    assert_eq!(copy.latency, None);
+    let lone = &report.launches_without_execution;
+    assert_eq!(
+        (
+            lone.count,
+            lone.first[0].correlation,
+            lone.first[0].start_ns
+        ),
+        (1, 4, 20_000)
+    );
+    let lone = &report.executions_without_launch;
+    assert_eq!(
+        (lone.count, lone.first[0].correlation, lone.first[0].pid),
+        (1, 99, 100)
+    );
+}
+
+#[test]
+fn streams_are_busy_or_idle() {
+    let report = report(&mixed_run().timeline(), 0).unwrap();
+    let streams: Vec<_> = report
+        .streams
+        .iter()
+        .map(|s| {
+            (
+                s.device,
+                s.stream,
+                s.executions,
+                s.busy_ns,
+                s.idle_ns,
+                s.longest_idle_ns,
+            )
+        })
+        .collect();
+    assert_eq!(
+        streams,
+        [(2, 7, 3, 1_000, 10_000, 9_000), (2, 8, 1, 1_000, 0, 0)]
+    );
+}
+
+/// Overlapping work is counted once.
+#[test]
+fn overlapping_executions_keep_a_stream_busy_once() {
+    let run = TestRun::new();
+    let process = worker(&run, 100, 0, ["k"]);
+    let ring = process.ring(0, 6, 101);
+    for (start, len) in [(100, 100), (150, 20), (180, 60), (300, 10)] {
+        execute(&ring, 1, 1, start, len, 0);
+    }
+    process.finish();
+    let report = report(&run.timeline(), 0).unwrap();
+    let stream = &report.streams[0];
+    assert_eq!((stream.busy_ns, stream.idle_ns), (1_500, 600));
+    assert_eq!(report.executions_without_launch.count, 4);
+}
+
+#[test]
+fn the_first_of_each_kernel_can_be_left_out() {
+    let report = report(&mixed_run().timeline(), 1).unwrap();
+    let matmul = kernel(&report, "matmul");
+    assert_eq!(matmul.launches, 2);
+    assert_eq!(times(matmul.host), [700, 350, 300, 400]);
+    assert!(
+        report
+            .kernels
+            .iter()
+            .all(|kernel| kernel.launches != 1 || kernel.name != "copy")
+    );
+}
+
+#[test]
+fn steps_name_their_critical_rank() {
+    let run = TestRun::new();
+    for (pid, rank, lens) in [(100, 0, [50, 70]), (200, 1, [60, 40])] {
+        let process = worker(&run, pid, rank, ["ProfilerStep#1", "ProfilerStep#2", "k"]);
+        let ring = process.ring(0, 6, pid + 1);
+        for (site, start, len) in [(1, 1_000, lens[0]), (2, 2_000, lens[1])] {
+            ring.span(site, start, start + len);
+            // It outlasts its step, and is its own.
+            execute(&ring, 3, 1, start + 10, len, 0);
+        }
+        process.finish();
+    }
+    let report = report(&run.timeline(), 0).unwrap();
+    let of = |rank: &str, wall_ns, device_ns| StepOfRank {
+        rank: rank.to_owned(),
+        wall_ns,
+        device_ns,
+    };
+    let steps: Vec<_> = report
+        .steps
+        .iter()
+        .map(|s| (s.step, s.critical.as_str(), s.spread_ns, s.ranks.clone()))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (
+                1,
+                "rank 1",
+                100,
+                vec![of("rank 0", 500, 500), of("rank 1", 600, 600)]
+            ),
+            (
+                2,
+                "rank 0",
+                300,
+                vec![of("rank 0", 700, 700), of("rank 1", 400, 400)]
+            ),
+        ]
+    );
+}
