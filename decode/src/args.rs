@@ -94,8 +94,13 @@ fn put_recorded<'a>(
     }
 }
 
+/// The correlation id of a device task with this payload.
+pub(crate) fn task_correlation(payload: &[u8]) -> u64 {
+    word(payload, 0)
+}
+
 fn put_task<'a>(event: &Event, payload: &[u8], out: &mut Vec<Arg<'a>>) {
-    put(out, "correlation", Value::U64(word(payload, 0)));
+    put(out, "correlation", Value::U64(task_correlation(payload)));
     put(out, "task_token", Value::U64(event.word));
     put(out, "register", Value::U64(word(payload, 1)));
     put(out, "received_before_ns", Value::U64(word(payload, 2)));

@@ -7,9 +7,12 @@ use std::io;
 
 use serde::Serialize;
 
+use crate::args;
 use crate::distribution::Distribution;
+use crate::engine::Scope;
 use crate::event::{Event, EventKind};
 use crate::lanes::Lane;
+use crate::ring::gather::{Gatherer, RowSet};
 use crate::rows::{ProcessRow, RowKind};
 use crate::timeline::Timeline;
 
@@ -114,7 +117,7 @@ pub struct Step {
     pub ranks: Vec<StepOfRank>,
 }
 
-/// A launch without an execution, or an execution without a launch.
+/// A launch without an execution, or an execution whose launch is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lone {
     /// Name.
@@ -159,12 +162,29 @@ pub struct Report {
 /// When the temporary file fails.
 pub fn report(timeline: &Timeline, skip_first: usize) -> io::Result<Report> {
     let mut tally = Tally::new(timeline, skip_first);
-    timeline.visit(|event| match event.kind {
-        EventKind::Launch => tally.launch(event),
-        EventKind::DeviceSpan | EventKind::DeviceTask => tally.execution(event),
-        EventKind::Span => tally.step(event),
-        _ => {}
-    })?;
+    let rings = timeline.engine.all_rings();
+    let scope = Scope {
+        rings: &rings,
+        rows: RowSet::All,
+        is_by_lane: false,
+    };
+    let mut gatherer = Gatherer::default();
+    for cut in timeline.cuts.windows(2) {
+        let engine = &timeline.engine;
+        engine.slice(&mut gatherer, scope, cut[0], cut[1])?;
+        let slice = gatherer.slice(timeline);
+        for event in slice.events {
+            match event.kind {
+                EventKind::Launch => tally.launch(event),
+                EventKind::DeviceSpan => tally.execution(event, event.word),
+                EventKind::DeviceTask => {
+                    tally.execution(event, args::task_correlation(slice.payload(event)));
+                }
+                EventKind::Span => tally.step(event),
+                _ => {}
+            }
+        }
+    }
     Ok(tally.into_report())
 }
 
@@ -200,10 +220,10 @@ struct Launched {
     has_execution: bool,
 }
 
-/// An execution that began before its launch, as clocks that are off by little make it seem, or has none.
+/// Executions that began before their launch, as clocks that are off by little make it seem, or have none.
 struct Early {
-    start_ns: i64,
     name: u32,
+    starts_ns: Vec<i64>,
 }
 
 #[derive(Default)]
@@ -309,7 +329,9 @@ impl<'a> Tally<'a> {
         if event.word != 0
             && let Some(early) = self.early.remove(&key)
         {
-            self.pair(&mut launched, early.name, early.start_ns);
+            for start_ns in early.starts_ns {
+                self.pair(&mut launched, early.name, start_ns);
+            }
         }
         // A second launch with an id that is in use, or with none, is alone.
         if event.word == 0 || self.launched.contains_key(&key) {
@@ -353,9 +375,11 @@ impl<'a> Tally<'a> {
         self.without_execution.add(lone);
     }
 
-    fn give_up_execution(&mut self, key: Key, early: &Early) {
-        let lone = self.lone(key, early.name, early.start_ns);
-        self.without_launch.add(lone);
+    fn give_up_executions(&mut self, key: Key, early: &Early) {
+        for start_ns in &early.starts_ns {
+            let lone = self.lone(key, early.name, *start_ns);
+            self.without_launch.add(lone);
+        }
     }
 
     fn lone(&self, (host, correlation): Key, name: u32, start_ns: i64) -> Lone {
@@ -368,7 +392,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn execution(&mut self, event: &Event) {
+    fn execution(&mut self, event: &Event, correlation: u64) {
         let (Some((lane, device, host)), Some(name)) = (self.place(event), self.name(event)) else {
             return;
         };
@@ -381,7 +405,7 @@ impl<'a> Tally<'a> {
         {
             of_host.device_ns += event.duration_ns();
         }
-        let key = (host, event.word);
+        let key = (host, correlation);
         let launched = self.launched.remove(&key);
         let is_skipped = match &launched {
             Some(launched) => launched.is_skipped,
@@ -404,18 +428,22 @@ impl<'a> Tally<'a> {
     }
 
     fn wait_for_launch(&mut self, key: Key, name: u32, start_ns: i64) {
-        let early = Early { start_ns, name };
-        if key.1 == 0 || self.early.contains_key(&key) {
-            self.give_up_execution(key, &early);
+        // What has no id never claimed to have been launched.
+        if key.1 == 0 {
             return;
         }
-        self.early.insert(key, early);
+        if let Some(early) = self.early.get_mut(&key) {
+            early.starts_ns.push(start_ns);
+            return;
+        }
+        let starts_ns = vec![start_ns];
+        self.early.insert(key, Early { name, starts_ns });
         self.early_order.push_back(key);
         if self.early_order.len() > MAX_TRACKED
             && let Some(oldest) = self.early_order.pop_front()
             && let Some(early) = self.early.remove(&oldest)
         {
-            self.give_up_execution(oldest, &early);
+            self.give_up_executions(oldest, &early);
         }
     }
 
@@ -441,7 +469,7 @@ impl<'a> Tally<'a> {
         }
         for key in std::mem::take(&mut self.early_order) {
             if let Some(early) = self.early.remove(&key) {
-                self.give_up_execution(key, &early);
+                self.give_up_executions(key, &early);
             }
         }
         Report {

@@ -164,7 +164,32 @@ fn overlapping_executions_keep_a_stream_busy_once() {
     let report = report(&run.timeline(), 0).unwrap();
     let stream = &report.streams[0];
     assert_eq!((stream.busy_ns, stream.idle_ns), (1_500, 600));
-    assert_eq!(report.executions_without_launch.count, 4);
+    // Without an id they never claimed to have been launched.
+    assert_eq!(report.executions_without_launch.count, 0);
+}
+
+/// Tasks have a token of their own; the launch is that of their batch.
+#[test]
+fn tasks_belong_to_the_launch_of_their_batch() {
+    let run = TestRun::new();
+    let process = worker(&run, 100, 0, ["fwd"]);
+    let ring = process.ring(0, 6, 101);
+    // Both tasks of the second batch seem to begin before their launch.
+    for (correlation, launched, started) in [(5, 1_000, 1_200), (6, 3_010, 3_000)] {
+        launch(&ring, 1, launched, 10, correlation);
+        let batch = [started + 500, pack_duration(2, 1), correlation];
+        ring.put(Kind::DeviceBatch, 1, batch, &[]);
+        for task in 0..2 {
+            ring.put(Kind::DeviceTask, 0, [started / 2 + task, 4, 77], &[]);
+        }
+    }
+    process.finish();
+    let report = report(&run.timeline(), 0).unwrap();
+    let fwd = kernel(&report, "fwd");
+    assert_eq!((fwd.launches, fwd.executions, fwd.unavailable), (2, 4, 0));
+    assert_eq!(times(fwd.latency), [4_020, 1_005, 0, 2_020]);
+    assert_eq!(report.executions_without_launch.count, 0);
+    assert_eq!(report.launches_without_execution.count, 0);
 }
 
 #[test]

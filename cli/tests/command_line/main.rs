@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod comparing;
+mod devices;
 mod doctor;
 mod levels;
 mod opening;
