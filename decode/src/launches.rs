@@ -1,6 +1,6 @@
 //! Kernel launches and what became of them on devices: by kernel, by stream, by step and rank.
 //!
-//! One pass in the order of time, in bounded memory: a launch is forgotten when [`MAX_TRACKED`] later ones were made.
+//! One pass in the order of time, in bounded memory: a launch is forgotten when a quarter of a million later ones were made.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
