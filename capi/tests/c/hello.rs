@@ -4,8 +4,20 @@ use std::path::Path;
 
 use crate::recorded::{only_run, processes};
 use crate::toolchain::{
-    CAPI, Compile, Language, Linkage, compile, prefix, quiet, recording, succeeded,
+    CAPI, Compile, Language, Linkage, compile, compile_by, has_program, prefix, quiet, recording,
+    succeeded,
 };
+
+/// What a program has that is built by CMake.
+const CMAKE_LISTS: &str = "
+cmake_minimum_required(VERSION 3.16)
+project(user C)
+find_package(ringscope 0.1 REQUIRED)
+add_executable(shared hello.c)
+target_link_libraries(shared PRIVATE ringscope::ringscope)
+add_executable(static hello.c)
+target_link_libraries(static PRIVATE ringscope::static)
+";
 
 fn hello(language: Language, optimise: &str, linkage: Linkage, output: &Path) {
     let what = Compile {
@@ -49,7 +61,7 @@ fn the_readme_opens_with_the_example() {
 
 #[test]
 fn hello_records_the_same_in_both_languages_and_linkages() {
-    for language in Language::ALL {
+    for language in Language::all() {
         for (optimise, linkage) in [
             ("-O0", Linkage::Shared),
             ("-O2", Linkage::Shared),
@@ -101,6 +113,49 @@ fn check(run: &Path, language: Language) {
 }
 
 #[test]
+fn clang_compiles_it_too() {
+    for (compiler, language) in [("clang", Language::C), ("clang++", Language::Cpp)] {
+        if !has_program(compiler, "the header by another compiler") {
+            continue;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("hello");
+        let what = Compile {
+            language,
+            source: Path::new(CAPI).join("examples/hello.c"),
+            options: &["-O2"],
+            linkage: Linkage::Shared,
+        };
+        compile_by(compiler, &what, &program);
+        let runs = dir.path().join("runs");
+        succeeded(&mut recording(&program, &runs));
+        check(&only_run(&runs), language);
+    }
+}
+
+#[test]
+fn cmake_finds_both_libraries() {
+    if !has_program("cmake", "the CMake config") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let build = dir.path().join("build");
+    let hello = Path::new(CAPI).join("examples/hello.c");
+    std::fs::copy(hello, dir.path().join("hello.c")).unwrap();
+    std::fs::write(dir.path().join("CMakeLists.txt"), CMAKE_LISTS).unwrap();
+    let mut configure = quiet(Path::new("cmake"));
+    configure.arg("-S").arg(dir.path()).arg("-B").arg(&build);
+    let where_installed = format!("-DCMAKE_PREFIX_PATH={}", prefix().display());
+    succeeded(configure.arg(where_installed));
+    succeeded(quiet(Path::new("cmake")).arg("--build").arg(&build));
+    for program in ["shared", "static"] {
+        let runs = dir.path().join(program);
+        succeeded(&mut recording(&build.join(program), &runs));
+        check(&only_run(&runs), Language::C);
+    }
+}
+
+#[test]
 fn hello_is_silent_and_leaves_nothing_when_nothing_is_configured() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("hello");
@@ -117,7 +172,7 @@ fn hello_is_silent_and_leaves_nothing_when_nothing_is_configured() {
 
 #[test]
 fn disabled_needs_no_library_and_has_no_trace_of_it() {
-    for language in Language::ALL {
+    for language in Language::all() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("hello");
         let what = Compile {

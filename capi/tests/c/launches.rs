@@ -28,7 +28,7 @@ fn recorded(language: Language) -> Process {
 
 #[test]
 fn launches_waits_executions_and_tasks() {
-    for language in Language::ALL {
+    for language in Language::all() {
         let process = recorded(language);
         assert_eq!(process.texts(), RECORDED, "{language:?}");
         assert_eq!(process.counted(), [("empty_task", 2)]);

@@ -1,5 +1,6 @@
 //! The library as `install.sh` installs it, and the compilers.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -15,17 +16,46 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    pub(crate) const ALL: [Language; 2] = [Language::C, Language::Cpp];
+    /// Those that there is a compiler for.
+    pub(crate) fn all() -> Vec<Language> {
+        let mut all = vec![Language::C];
+        if has_program("g++", "the header in C++") {
+            all.push(Language::Cpp);
+        }
+        all
+    }
 
-    fn command(self) -> Command {
-        let (compiler, options) = match self {
-            Language::C => ("gcc", ["-std=c11", "-xc"]),
-            Language::Cpp => ("g++", ["-std=c++17", "-xc++"]),
+    fn compiler(self) -> &'static str {
+        match self {
+            Language::C => "gcc",
+            Language::Cpp => "g++",
+        }
+    }
+
+    fn command(self, compiler: &str) -> Command {
+        let options = match self {
+            Language::C => ["-std=c11", "-xc"],
+            Language::Cpp => ["-std=c++17", "-xc++"],
         };
         let mut command = Command::new(compiler);
         command.args(options).args(WARNINGS);
         command
     }
+}
+
+/// True when the command `program` is there; otherwise it is told that `what` is not tested. Goes to standard error
+/// itself, since test harnesses hide what passing tests print.
+pub(crate) fn has_program(program: &str, what: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    if !found {
+        // A closed standard error leaves nobody to tell.
+        let _ = writeln!(
+            std::io::stderr(),
+            "not run here: {what}, because {program} is not installed"
+        );
+    }
+    found
 }
 
 /// What to compile, and how.
@@ -63,8 +93,11 @@ pub(crate) fn prefix() -> &'static Path {
     })
 }
 
-/// The words that `pkg-config` answers.
+/// The words that `pkg-config` answers; without it, those of the file that it would read.
 pub(crate) fn pkg_config(options: &[&str]) -> Vec<String> {
+    if !has_program("pkg-config", "pkg-config's answers") {
+        return read_pkg_config_file(options);
+    }
     let mut command = Command::new("pkg-config");
     command
         .args(options)
@@ -75,9 +108,32 @@ pub(crate) fn pkg_config(options: &[&str]) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
+fn read_pkg_config_file(options: &[&str]) -> Vec<String> {
+    let path = prefix().join("lib/pkgconfig/ringscope.pc");
+    let text = std::fs::read_to_string(path).unwrap();
+    let folder = |name: &str| prefix().join(name).display().to_string();
+    let fields = options.iter().map(|option| match *option {
+        "--cflags" => "Cflags: ",
+        "--libs" => "Libs: ",
+        "--static" => "Libs.private: ",
+        _ => panic!("{option}"),
+    });
+    let words = fields.flat_map(|field| text.lines().find_map(|line| line.strip_prefix(field)));
+    let words = words.flat_map(str::split_whitespace).map(|word| {
+        word.replace("${includedir}", &folder("include"))
+            .replace("${libdir}", &folder("lib"))
+    });
+    words.collect()
+}
+
 /// Compiles to `output`.
 pub(crate) fn compile(what: &Compile<'_>, output: &Path) {
-    let mut command = what.language.command();
+    compile_by(what.language.compiler(), what, output);
+}
+
+/// Compiles to `output` by a compiler of this name.
+pub(crate) fn compile_by(compiler: &str, what: &Compile<'_>, output: &Path) {
+    let mut command = what.language.command(compiler);
     command
         .args(what.options)
         .args(pkg_config(&["--cflags"]))

@@ -56,7 +56,7 @@ const VALUES: [&str; 34] = [
 
 #[test]
 fn every_value_and_name_is_there() {
-    for language in Language::ALL {
+    for language in Language::all() {
         let dir = tempfile::tempdir().unwrap();
         let process = recorded(language, "values.c", dir.path(), &[]);
         let texts = process.texts();
@@ -92,7 +92,7 @@ fn without_values(text: &str) -> String {
 
 #[test]
 fn values_can_be_kept_out() {
-    for language in Language::ALL {
+    for language in Language::all() {
         let dir = tempfile::tempdir().unwrap();
         let settings = [("RINGSCOPE_ARGS", "off")];
         let process = recorded(language, "values.c", dir.path(), &settings);
@@ -106,7 +106,7 @@ fn values_can_be_kept_out() {
 
 #[test]
 fn configuration_by_code_and_levels() {
-    for language in Language::ALL {
+    for language in Language::all() {
         let dir = tempfile::tempdir().unwrap();
         let (binary, runs) = (dir.path().join("program"), dir.path().join("runs"));
         compiled(language, "setup.c", &binary);
@@ -143,6 +143,9 @@ fn the_first_record_is_held_to_the_level_too() {
 #[test]
 fn exceptions_end_their_spans() {
     let dir = tempfile::tempdir().unwrap();
+    if !Language::all().contains(&Language::Cpp) {
+        return;
+    }
     let process = recorded(Language::Cpp, "exceptions.cc", dir.path(), &[]);
     let expected = [
         "generic value=1",
@@ -169,7 +172,7 @@ fn exceptions_end_their_spans() {
 
 #[test]
 fn code_without_thread_local_storage_records_the_same() {
-    for language in Language::ALL {
+    for language in Language::all() {
         let dir = tempfile::tempdir().unwrap();
         let (binary, runs) = (dir.path().join("program"), dir.path().join("runs"));
         let what = Compile {
