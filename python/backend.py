@@ -48,6 +48,9 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
 def _build_command():
     """Puts the command where maturin takes the wheel's scripts from."""
     arguments = ["rustc", "--release", "--locked", "--package", "ringscope-cli", "--bin", "ringscope"]
+    if target := os.environ.get("RINGSCOPE_COMMAND_TARGET"):
+        # For wheels of another machine, or of an older C library: see ci/wheels.
+        arguments += ["--target", target]
     arguments += ["--message-format", "json-render-diagnostics", "--", "-C", "strip=symbols"]
     cargo = os.environ.get("CARGO", "cargo")
     built = subprocess.run([cargo, *arguments], cwd=_HERE.parent, stdout=subprocess.PIPE, check=True)

@@ -112,7 +112,7 @@ def _has_other_main(fragments_dir: Path) -> bool:
     if not isinstance(pid, int) or pid == os.getpid() or session.get("boot_id") != _boot_id():
         return False
     start_time = _start_time(pid)
-    return start_time is not None and bool(start_time == session.get("main_start_time"))
+    return start_time is not None and start_time == session.get("main_start_time")
 
 
 def _read(fragments_dir: Path) -> Dict[str, Any]:
@@ -130,7 +130,7 @@ def _is_alive(process_file: Path) -> bool:
         pid = int(process_file.name.split("-")[0])
     except (OSError, ValueError, struct.error):
         return False
-    return _start_time(pid) == start_time
+    return bool(_start_time(pid) == start_time)
 
 
 def _start_time(pid: int) -> Optional[int]:
