@@ -46,6 +46,8 @@ pub(crate) struct Bounds {
 /// A piece of device work.
 struct Work {
     correlation: u64,
+    /// What it is sampled by.
+    sample_key: u64,
     domain: u32,
     start_ticks: u64,
     end_ticks: u64,
@@ -118,6 +120,11 @@ impl Batch {
         let (start_ticks, end_ticks) = self.ticks?;
         Some(Work {
             correlation: self.correlation,
+            // Batches without an id are bounded by their arrival alone.
+            sample_key: match self.correlation {
+                0 => self.arrived_ns as u64,
+                correlation => correlation,
+            },
             domain: self.domain?,
             start_ticks,
             end_ticks,
@@ -153,6 +160,7 @@ impl Collected {
                 };
                 self.work.push(Work {
                     correlation,
+                    sample_key: correlation,
                     domain: *domain,
                     start_ticks: start,
                     end_ticks: start.saturating_add(record.duration()),
@@ -169,7 +177,7 @@ impl Collected {
                 };
                 let done = batch.replace(next).and_then(Batch::into_work);
                 self.work
-                    .extend(done.filter(|work| self.is_sampled(work.correlation)));
+                    .extend(done.filter(|work| self.is_sampled(work.sample_key)));
             }
             Some(Kind::DeviceTask) => {
                 if let Some(batch) = batch.as_mut().filter(|batch| batch.remaining > 0) {
@@ -208,7 +216,7 @@ impl Collected {
         self.launches.retain(|id, _| is_sampled(*id, sampling));
         self.waits.retain(|id, _| is_sampled(*id, sampling));
         self.work
-            .retain(|work| is_sampled(work.correlation, sampling));
+            .retain(|work| is_sampled(work.sample_key, sampling));
     }
 
     fn into_bounds(self) -> HashMap<u32, Bounds> {

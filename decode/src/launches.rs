@@ -403,7 +403,7 @@ impl<'a> Tally<'a> {
         if let Some(step) = self.current_step.get(&host)
             && let Some(of_host) = self.steps.get_mut(step).and_then(|s| s.get_mut(&host))
         {
-            of_host.device_ns += event.duration_ns();
+            of_host.device_ns = of_host.device_ns.saturating_add(event.duration_ns());
         }
         let key = (host, correlation);
         let launched = self.launched.remove(&key);
@@ -457,7 +457,7 @@ impl<'a> Tally<'a> {
             return;
         };
         let of_host = self.steps.entry(step).or_default().entry(host).or_default();
-        of_host.wall_ns += event.duration_ns();
+        of_host.wall_ns = of_host.wall_ns.saturating_add(event.duration_ns());
         self.current_step.insert(host, step);
     }
 
