@@ -1,5 +1,7 @@
 //! `doctor`: a fit machine passes, and what makes one unfit is named.
 
+use std::io::Write;
+
 use serde_json::Value;
 
 use crate::sandbox::{Outcome, Sandbox};
@@ -100,4 +102,50 @@ fn what_a_recording_would_miss_is_a_warning() {
         "export GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16",
         "",
     );
+}
+
+/// Runs `doctor --json` on a file system of its own; `None` where none can be mounted.
+fn examined_on(mount: &str) -> Option<(Value, Outcome)> {
+    let sandbox = Sandbox::new();
+    let place = sandbox.path("mounted");
+    std::fs::create_dir(&place).unwrap();
+    let place = place.display();
+    let in_namespace = |then: &str| {
+        let script = format!("unshare -m sh -c 'mount {mount} none {place} && {then}'");
+        sandbox.shell(&script)
+    };
+    if in_namespace("true").code != Some(0) {
+        // Standard error itself, since the harness hides what passing tests print; nobody may be there to tell.
+        let _ = writeln!(
+            std::io::stderr(),
+            "not run here: doctor on {mount}, because it can't be mounted"
+        );
+        return None;
+    }
+    let doctor = env!("CARGO_BIN_EXE_ringscope");
+    let outcome = in_namespace(&format!("exec {doctor} doctor --json --dir {place}/runs"));
+    let report = serde_json::from_str(&outcome.stdout).unwrap();
+    Some((report, outcome))
+}
+
+#[test]
+fn file_systems_that_are_small_full_read_only_or_unsafe_are_told() {
+    let small: &[_] = &[("space", "warn"), ("ring", "ok")];
+    let full: &[_] = &[("space", "fail"), ("ring", "fail")];
+    let no_place: &[_] = &[("place", "fail")];
+    let expected = [
+        ("-t tmpfs -o size=1m", 0, small),
+        ("-t tmpfs -o size=60k", 1, full),
+        ("-t tmpfs -o ro", 1, no_place),
+        ("-t ramfs", 1, no_place),
+    ];
+    for (mount, code, states) in expected {
+        let Some((report, outcome)) = examined_on(mount) else {
+            continue;
+        };
+        outcome.expect_code(code);
+        for (name, state) in states {
+            assert_eq!(check(&report, name)["state"], *state, "{mount}: {report}");
+        }
+    }
 }
