@@ -44,7 +44,7 @@ pub(crate) struct Splitter {
 }
 
 /// Least and largest of the innermost open ends of some lanes; the least possible where none is open.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Innermost {
     least: i64,
     largest: i64,
@@ -113,16 +113,21 @@ impl Splitter {
         self.nodes[node] = Innermost::of(end_ns);
         while node > 1 {
             node /= 2;
-            self.sum_up(node);
+            let sum = self.sum(node);
+            if self.nodes[node] == sum {
+                return;
+            }
+            self.nodes[node] = sum;
         }
     }
 
-    fn sum_up(&mut self, node: usize) {
+    /// What the children of a node come to.
+    fn sum(&self, node: usize) -> Innermost {
         let (left, right) = (self.nodes[2 * node], self.nodes[2 * node + 1]);
-        self.nodes[node] = Innermost {
+        Innermost {
             least: left.least.min(right.least),
             largest: left.largest.max(right.largest),
-        };
+        }
     }
 
     fn add_lane(&mut self) -> usize {
@@ -143,7 +148,7 @@ impl Splitter {
         self.nodes = vec![Innermost::NONE; 2 * self.width];
         self.nodes[self.width..self.width + lanes.len()].copy_from_slice(&lanes);
         for node in (1..self.width).rev() {
-            self.sum_up(node);
+            self.nodes[node] = self.sum(node);
         }
     }
 }
