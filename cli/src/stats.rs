@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use ringscope_decode::launches::report;
-use ringscope_decode::stats::{self, Row, SortKey};
+use ringscope_decode::stats::{self, By, Row, SortKey};
 use ringscope_decode::{TimeBase, Timeline};
 
 use crate::cli::{SortName, StatsArgs};
@@ -69,12 +69,27 @@ fn of_spans(args: &StatsArgs, timeline: &Timeline) -> Result<String, Failure> {
         },
     )
     .map_err(|error| Failure::new("stats", "temporary file", error))?;
+    if rows.is_empty() && timeline.event_count > 0 {
+        eprintln!("ringscope: stats: {}", why_empty(args, timeline));
+    }
     if args.json {
         json(&rows)
     } else if args.csv {
         Ok(csv(&rows))
     } else {
         Ok(human(&rows))
+    }
+}
+
+/// Why a table of events has no row.
+fn why_empty(args: &StatsArgs, timeline: &Timeline) -> String {
+    match (&args.gaps, &args.by.0) {
+        (Some(name), _) => {
+            let near = timeline.near_misses(name);
+            format!("--gaps {name:?}: no two spans of this name follow each other on a lane{near}")
+        }
+        (None, By::Arg(key)) => format!("--by arg:{key}: no span has this argument"),
+        (None, _) => "there is no span among the events".to_owned(),
     }
 }
 

@@ -324,7 +324,7 @@ fn warn_of_categories(categories: &[String], used: &[&Site], warnings: &mut Vec<
 }
 
 /// "; did you mean …": the names nearest to `wanted`, or nothing.
-fn near_misses<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn near_misses<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
     let plain: String = wanted
         .chars()
         .filter(|c| !matches!(c, '*' | '?' | '[' | ']' | '{' | '}'))
@@ -336,7 +336,10 @@ fn near_misses<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String
             let lower = name.to_lowercase();
             let distance = edit_distance(&plain, &lower);
             let is_part = !plain.is_empty() && (lower.contains(&plain) || plain.contains(&lower));
-            (distance <= 2.max(plain.chars().count() / 4) || is_part).then_some((distance, name))
+            let is_near = distance <= 2.max(plain.chars().count() / 4)
+                || is_part
+                || abbreviates(&plain, &lower);
+            is_near.then_some((distance, name))
         })
         .collect();
     near.sort_unstable();
@@ -350,6 +353,16 @@ fn near_misses<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String
         .map(|(_, name)| format!("{name:?}"))
         .collect();
     format!("; did you mean {}?", names.join(", "))
+}
+
+/// True when a text of three characters or more is the other one with some left out, but for its first.
+fn abbreviates(short: &str, long: &str) -> bool {
+    let mut rest = long.chars();
+    short.chars().count() >= 3
+        && short.chars().next() == long.chars().next()
+        && short
+            .chars()
+            .all(|wanted| rest.any(|found| found == wanted))
 }
 
 /// Insertions, deletions and replacements of characters between two texts, of which the first 256 count.
@@ -403,6 +416,8 @@ mod tests {
         let near = |wanted| near_misses(wanted, names.into_iter());
         assert_eq!(near("decode_stpe"), "; did you mean \"decode_step\"?");
         assert_eq!(near("Schedule"), "; did you mean \"scheduler.schedule\"?");
+        assert_eq!(near("schd*"), "; did you mean \"scheduler.schedule\"?");
         assert_eq!(near("zzzzzzzz"), "");
+        assert_eq!(near("sr"), "");
     }
 }

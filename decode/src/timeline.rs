@@ -13,7 +13,7 @@ use crate::device_clock::DeviceClock;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::event::{Event, EventKind};
-use crate::filter::Filter;
+use crate::filter::{self, Filter};
 use crate::lanes::Lane;
 use crate::losses::Losses;
 use crate::process::Site;
@@ -218,6 +218,11 @@ impl Timeline {
             EventKind::ArrowStart | EventKind::ArrowEnd => "ac2g",
             _ => self.site(event).map_or("", |site| site.name.as_str()),
         }
+    }
+
+    /// What to ask about a name that no event has: "; did you mean …?" with the names nearest to it, or nothing.
+    pub fn near_misses(&self, wanted: &str) -> String {
+        filter::near_misses(wanted, self.sites.iter().map(|site| site.name.as_str()))
     }
 
     /// Category of an event.

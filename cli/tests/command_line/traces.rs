@@ -179,6 +179,30 @@ fn damage_is_told_and_strict_makes_it_an_exit_status() {
 }
 
 #[test]
+fn an_empty_table_says_why() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .record(&["--no-decode"], &["spans:100", "end"])
+        .expect_code(0);
+    let said = [
+        (
+            ["--gaps", "wrok"],
+            "--gaps \"wrok\": no two spans of this name follow each other on a lane; did you mean \"work\"?",
+        ),
+        (
+            ["--by", "arg:nosuch"],
+            "--by arg:nosuch: no span has this argument",
+        ),
+    ];
+    for (options, why) in said {
+        sandbox
+            .run(&[&["stats"], &options[..]].concat())
+            .expect_code(0)
+            .expect_stderr(&format!("ringscope: stats: {why}"));
+    }
+}
+
+#[test]
 fn stats_come_as_table_json_and_csv() {
     let sandbox = Sandbox::new();
     sandbox
