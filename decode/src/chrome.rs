@@ -77,17 +77,18 @@ impl<'a> Chrome<'a> {
 
     /// What a span whose arguments are integers is made of; `None` when it is none.
     #[inline(always)]
-    fn plain_span<'s>(&'s self, slice: &Slice<'s>, event: &Event) -> Option<PlainSpan<'s>> {
+    fn plain_span<'s>(&'s self, slice: &Slice<'s>, event: &'s Event) -> Option<PlainSpan<'s>> {
         let template = self.templates.get(event.site as usize)?.as_ref()?;
         let payload = slice.payload(event);
         let is_plain = event.kind == EventKind::Span
             && event.flags == 0
             && event.start_ns >= self.base_ns
+            && event.end_ns >= event.start_ns
             && payload.len() == template.args.len() * 8;
         Some(PlainSpan {
             template,
             start_ns: event.start_ns.wrapping_sub(self.base_ns) as u64,
-            duration_ns: event.duration_ns(),
+            duration_ns: event.end_ns.wrapping_sub(event.start_ns) as u64,
             lane: self.lane_stamps.get(event.lane as usize)?,
             payload,
         })
@@ -97,7 +98,7 @@ impl<'a> Chrome<'a> {
     fn event<'s>(
         &self,
         slice: &Slice<'s>,
-        event: &Event,
+        event: &'s Event,
         args: &mut Vec<Arg<'s>>,
         out: &mut Vec<u8>,
     ) {

@@ -88,6 +88,9 @@ pub(crate) const FLAG_CLIPPED: u8 = 2;
 /// Put aside without its payload, which stands in the ring.
 pub(crate) const FLAG_PAYLOAD_IN_RING: u8 = 4;
 
+/// The payload is the word.
+pub(crate) const PAYLOAD_IN_WORD: u32 = u32::MAX;
+
 /// Site index of events that have none.
 pub(crate) const NO_SITE: u32 = u32::MAX;
 /// Site indexes from here on count the unknown sites of one ring, until they get a place in the time line's table.
@@ -106,7 +109,7 @@ pub struct Event {
     pub word: u64,
     /// Sequence in its ring: later records of a ring have higher ones.
     pub(crate) sequence: u64,
-    /// Where its payload starts in its slice's bytes.
+    /// Where its payload starts in its slice's bytes, or [`PAYLOAD_IN_WORD`].
     pub(crate) payload_at: u32,
     /// Bytes of payload.
     pub(crate) payload_len: u32,
@@ -140,6 +143,17 @@ impl Event {
         flags: 0,
         detail: 0,
     };
+
+    /// Its payload, given the bytes of its slice.
+    #[inline]
+    pub(crate) fn payload<'a>(&'a self, payloads: &'a [u8]) -> &'a [u8] {
+        if self.payload_at == PAYLOAD_IN_WORD {
+            return self.word.as_bytes();
+        }
+        let start = self.payload_at as usize;
+        let range = start..start.saturating_add(self.payload_len as usize);
+        payloads.get(range).unwrap_or_default()
+    }
 
     /// True for a span that had not ended when the records did.
     pub fn is_open(&self) -> bool {

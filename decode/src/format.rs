@@ -41,9 +41,8 @@ impl<'a> Slice<'a> {
     }
 
     /// Payload bytes of one of the events: values of the site's arguments, then late ones.
-    pub(crate) fn payload(&self, event: &Event) -> &'a [u8] {
-        let start = event.payload_at as usize;
-        let range = start..start.saturating_add(event.payload_len as usize);
-        self.payloads.get(range).unwrap_or_default()
+    #[inline]
+    pub(crate) fn payload(&self, event: &'a Event) -> &'a [u8] {
+        event.payload(self.payloads)
     }
 }

@@ -79,12 +79,10 @@ impl Stages for Pass<'_> {
             }
             left.event_counts[lane] += 1;
             if event.start_ns < self.compiled.first_ns() {
-                let start = event.payload_at as usize;
-                let range = start..start + event.payload_len as usize;
                 left.clipped.push(ClippedEvent {
                     row: self.engine.row_of_lane[lane],
                     event: kept,
-                    payload: gatherer.payloads[range].to_vec(),
+                    payload: event.payload(&gatherer.payloads).to_vec(),
                 });
             }
         }

@@ -63,7 +63,7 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
         }
     }
 
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &'s Event) {
         let own = self
             .format
             .own_sequence
@@ -127,7 +127,7 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
         }
     }
 
-    fn put_event(&mut self, event: &Event, place: Place) {
+    fn put_event(&mut self, event: &'s Event, place: Place) {
         match event.kind {
             EventKind::Counter => self.put_counter(event, place),
             EventKind::FlowOut | EventKind::ArrowStart => self.put_legacy(event, place, b's'),
@@ -140,7 +140,7 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
     }
 
     /// A span's begin, or an instant.
-    fn put_named(&mut self, event: &Event, place: Place, kind: u64) {
+    fn put_named(&mut self, event: &'s Event, place: Place, kind: u64) {
         let (format, slice, args) = (self.format, self.slice, &mut self.args);
         args::of_event(slice.timeline, event, slice.payload(event), args);
         place.put(self.out, |out| {
@@ -178,7 +178,7 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
     }
 
     /// Arrows, and spans that no lane holds: by the phases of Chrome's format, which bind them as they do there.
-    fn put_legacy(&mut self, event: &Event, place: Place, phase: u8) {
+    fn put_legacy(&mut self, event: &'s Event, place: Place, phase: u8) {
         let (format, slice, args) = (self.format, self.slice, &mut self.args);
         args::of_event(slice.timeline, event, slice.payload(event), args);
         place.put(self.out, |out| {

@@ -9,7 +9,9 @@ use ringscope_ringbuf::layout::{Kind, Record};
 use super::resolve::{Payload, Resolver};
 use super::scan::ScannedRing;
 use super::source::{Storage, Stretch};
-use crate::event::{Event, EventKind, FLAG_PAYLOAD_IN_RING, NO_SITE, UNKNOWN_SITE_BASE};
+use crate::event::{
+    Event, EventKind, FLAG_PAYLOAD_IN_RING, NO_SITE, PAYLOAD_IN_WORD, UNKNOWN_SITE_BASE,
+};
 use crate::format::Slice;
 use crate::recorder::Recorder;
 use crate::timeline::Timeline;
@@ -423,17 +425,13 @@ impl<'a, 'b> Walk<'a, 'b> {
                 continue;
             };
             let word = record.w[2];
-            let payload_at = out.payloads.len() as u32;
             let has_payload = has_args || word != 0;
-            if has_payload {
-                out.payloads.extend_from_slice(&word.to_le_bytes());
-            }
             out.put(Event {
                 start_ns,
                 end_ns: convert(record.start().saturating_add(record.duration())),
                 word,
                 sequence,
-                payload_at,
+                payload_at: if has_payload { PAYLOAD_IN_WORD } else { 0 },
                 payload_len: u32::from(has_payload) * 8,
                 site,
                 ..alike
