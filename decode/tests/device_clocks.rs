@@ -107,6 +107,7 @@ fn describe(process: &TestProcess, device: &Device) {
 #[derive(Clone, Copy, PartialEq)]
 enum Ties {
     Anchors,
+    OneAnchor,
     Waits,
     Nothing,
 }
@@ -125,7 +126,8 @@ fn synthetic_run(ties: Ties, len_ns: i64) -> (TestRun, HashMap<u64, (Device, i64
     for device in DEVICES {
         describe(&process, &device);
         let mut anchor_ns = 1_000_000;
-        while ties == Ties::Anchors && anchor_ns < len_ns {
+        let has_anchors = matches!(ties, Ties::Anchors | Ties::OneAnchor);
+        while has_anchors && anchor_ns < len_ns {
             let (before_ns, after_ns) = (jitter.below(9_000) + 10, jitter.below(9_000) + 10);
             process.block(&Block::Anchor {
                 domain: device.domain,
@@ -133,7 +135,11 @@ fn synthetic_run(ties: Ties, len_ns: i64) -> (TestRun, HashMap<u64, (Device, i64
                 device_ticks: device.ticks(anchor_ns),
                 host_after_ticks: host_ticks(anchor_ns + after_ns) + 1,
             });
-            anchor_ns += len_ns / 9;
+            anchor_ns += if ties == Ties::OneAnchor {
+                len_ns
+            } else {
+                len_ns / 9
+            };
         }
         for at in 0..800 {
             let correlation = u64::from(device.domain) << 32 | (at + 1);
@@ -209,12 +215,27 @@ fn anchors_are_interpolated_and_drift_is_found() {
 }
 
 #[test]
-fn a_single_anchor_says_that_the_frequency_may_be_off() {
+fn a_short_run_goes_by_its_first_and_last_anchor() {
     let (run, truth) = synthetic_run(Ties::Anchors, 9_000_000);
     let timeline = run.timeline();
     check(&timeline, &truth);
     for device in DEVICES {
         assert_eq!(clock_of(&timeline, device).pairs, 2);
+    }
+}
+
+#[test]
+fn with_one_anchor_the_frequency_may_be_off() {
+    let (run, truth) = synthetic_run(Ties::OneAnchor, 2 * SECOND_NS);
+    let timeline = run.timeline();
+    // What 83 millionths come to in two seconds.
+    let errors_ns = check(&timeline, &truth);
+    assert!(errors_ns[&1] > 150_000, "{errors_ns:?}");
+    for device in DEVICES {
+        let clock = clock_of(&timeline, device);
+        assert_eq!((clock.pairs, clock.drift_ppm), (1, None));
+        let stated_ns = clock.uncertainty_ns.unwrap();
+        assert!((200_000..230_000).contains(&stated_ns), "{clock:?}");
     }
 }
 
