@@ -96,12 +96,17 @@ fn traces_of_a_living_process_are_whole() {
         let living = Living::start(dir.path(), mode);
         let run = &runs_in(dir.path())[0];
         for _ in 0..4 {
-            let trace = json(&mut ringscope_with(&["decode", "-o", "-"], run));
-            let (threads, numbers) = check_numbers(&trace);
-            assert!(
-                threads >= 3 && numbers > 1_000,
-                "{threads} threads, {numbers} records"
-            );
+            for whole in [
+                &["decode", "-o", "-"][..],
+                &["snapshot", "--last", "1h", "-o", "-"],
+            ] {
+                let trace = json(&mut ringscope_with(whole, run));
+                let (threads, numbers) = check_numbers(&trace);
+                assert!(
+                    threads >= 3 && numbers > 1_000,
+                    "{whole:?}: {threads} threads, {numbers} records"
+                );
+            }
             let report = json(&mut ringscope_with(&["inspect", "--json"], run));
             assert_eq!(report["processes"][0]["pid"], living.0.id());
             assert!(mode == "full" || report["processes"][0]["end"] == "alive");

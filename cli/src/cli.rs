@@ -346,7 +346,7 @@ Examples:
   ringscope snapshot RUN --last 500ms -o slow.pftrace  in Perfetto's format
   ringscope snapshot --last 2s --name 'worker.*'       of the newest run, what matches
 
-The program is neither stopped nor slowed. All threads are cut at the moment the command starts; what
+The program is neither stopped nor slowed. Each thread is shown up to the moment its records were copied; what
 stands open then is drawn up to it. How far back the records go is up to the rings (`record --ring-size`,
 `--mode full`). Of a run that has ended, the last seconds before its end are taken.";
 

@@ -1,6 +1,6 @@
 //! `snapshot`: the last seconds of a run, which may still be recorded.
 
-use ringscope_decode::{Options, Run, TimeBound, Timeline};
+use ringscope_decode::{TimeBound, Timeline};
 use ringscope_ringbuf::clock;
 
 use crate::cli::SnapshotArgs;
@@ -14,12 +14,14 @@ use crate::selection;
 
 /// Runs `ringscope snapshot`.
 pub(crate) fn run(args: &SnapshotArgs) -> Result<ExitCode, Failure> {
-    // Taken before the first file is read: whatever a thread did until then stands in what is read later.
-    let now_ns = i64::try_from(clock::monotonic_ns()).unwrap_or(i64::MAX);
     let mut run = selection::open_one(args.run.as_deref(), &args.limits.limits())?;
     let mut options =
         filter::options_at_any_time(&args.filter, &args.effort, args.time_base.into());
-    cut(&mut run, &mut options, now_ns, args.last.ns);
+    options.filter.from = Some(TimeBound::FromEnd(args.last.ns));
+    if run.is_alive() {
+        run.add_pair_of_now();
+        options.now_ns = Some(|| i64::try_from(clock::monotonic_ns()).unwrap_or(i64::MAX));
+    }
     let runs = [run];
     let path = output::expand(&args.output, decode::first_pid(&runs));
     let output = Output::open(&path, decode::threads(args.effort.jobs))?;
@@ -30,17 +32,4 @@ pub(crate) fn run(args: &SnapshotArgs) -> Result<ExitCode, Failure> {
     let written = decode::write_trace(&timeline, format, args.order.into(), output, &path)?;
     decode::tell(&path, &written);
     Ok(losses::exit_code(complaints, args.effort.strict))
-}
-
-/// Cuts a living run at `now_ns`, in all its threads; an ended one needs no cut at its end.
-fn cut(run: &mut Run, options: &mut Options, now_ns: i64, last_ns: u64) {
-    if run.is_alive() {
-        run.add_pair_of_now();
-        options.now_ns = Some(now_ns);
-        let from_ns = now_ns.saturating_sub_unsigned(last_ns);
-        options.filter.from = Some(TimeBound::Monotonic(from_ns));
-        options.filter.to = Some(TimeBound::Monotonic(now_ns));
-    } else {
-        options.filter.from = Some(TimeBound::FromEnd(last_ns));
-    }
 }

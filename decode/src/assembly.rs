@@ -77,7 +77,8 @@ impl<'a> Assembly<'a> {
         self.scan_rings()?;
         self.place_unknown_sites();
         self.drop_recorded_open_spans()?;
-        self.end_open_events(options.now_ns);
+        let now_ns = options.now_ns.map(|ask| ask());
+        self.end_open_events(now_ns);
         self.collect_losses();
         self.count_recording();
         let row_count = self.rows.rows.len();
@@ -94,7 +95,7 @@ impl<'a> Assembly<'a> {
             .unwrap_or_else(|| self.start_ns(extent.first_ns));
         let bounds = Bounds {
             start_ns,
-            end_ns: extent.end_ns.unwrap_or(start_ns),
+            end_ns: extent.end_ns.max(now_ns).unwrap_or(start_ns),
             epoch_offset_ns: self.clocks.epoch_offset_ns,
         };
         let used = self.used_sites();

@@ -44,9 +44,9 @@ pub struct Options {
     pub threads: Option<usize>,
     /// CLOCK_MONOTONIC of the run's start, ns, where another time line tells it; `None`: what the run says.
     pub start_ns: Option<i64>,
-    /// Moment that the spans which stand open in living processes are drawn up to, CLOCK_MONOTONIC in ns; `None`: the
-    /// last record of all.
-    pub now_ns: Option<i64>,
+    /// Tells CLOCK_MONOTONIC in ns, asked once the rings that are still written are copied: spans that stand open in living
+    /// processes are drawn up to then, and the run ends there. `None`: the last record of all.
+    pub now_ns: Option<fn() -> i64>,
     /// What to add to the times of recorders, by their nonce, ns.
     pub shifts_ns: HashMap<u64, i64>,
 }

@@ -123,7 +123,7 @@ fn living_processes_are_cut_at_one_moment() {
     process.finish();
     let at = |ticks: u64| (MONO_ZERO_NS + ticks * 10) as i64;
     let timeline = run.timeline_with(&Options {
-        now_ns: Some(at(700)),
+        now_ns: Some(|| (MONO_ZERO_NS + 7_000) as i64),
         filter: Filter {
             from: Some(TimeBound::Monotonic(at(350))),
             to: Some(TimeBound::Monotonic(at(700))),

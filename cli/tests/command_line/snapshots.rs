@@ -32,7 +32,7 @@ fn named<'a>(spans: &'a [Value], name: &str) -> Vec<&'a Value> {
 }
 
 #[test]
-fn a_living_run_is_cut_at_the_moment_of_the_command() {
+fn a_living_run_ends_when_it_was_copied() {
     let sandbox = Sandbox::new();
     let steps = [
         "spans:500",
