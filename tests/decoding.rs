@@ -98,7 +98,7 @@ fn traces_of_a_living_process_are_whole() {
         for _ in 0..4 {
             for whole in [
                 &["decode", "-o", "-"][..],
-                &["snapshot", "--last", "1h", "-o", "-"],
+                &["snapshot", "--last", "999h", "-o", "-"],
             ] {
                 let trace = json(&mut ringscope_with(whole, run));
                 let (threads, numbers) = check_numbers(&trace);

@@ -95,7 +95,7 @@ impl<'a> Assembly<'a> {
             .unwrap_or_else(|| self.start_ns(extent.first_ns));
         let bounds = Bounds {
             start_ns,
-            end_ns: extent.end_ns.max(now_ns).unwrap_or(start_ns),
+            end_ns: now_ns.or(extent.end_ns).unwrap_or(start_ns),
             epoch_offset_ns: self.clocks.epoch_offset_ns,
         };
         let used = self.used_sites();
