@@ -229,8 +229,9 @@ pub fn random_u64() -> u64 {
 
 /// Id of the calling thread.
 pub fn thread_id() -> u32 {
+    // By number, since glibc has a function for it only from 2.30 on.
     // SAFETY: gettid takes nothing and can't fail.
-    unsafe { libc::gettid() as u32 }
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
 }
 
 /// Id of the calling process, asked from the kernel (no cached value survives a raw clone).
