@@ -10,7 +10,7 @@ use serde_json::Value;
 const LIMITS: [(&str, f64); 15] = [
     ("record without clock reads", 59.0),
     ("span", 124.0),
-    ("span, 1 argument", 136.0),
+    ("span, 1 argument", 130.0),
     ("span, 3 arguments", 281.0),
     ("instant", 51.0),
     ("counter", 47.0),
