@@ -12,7 +12,7 @@ use ringscope_benches::rounds::Plan;
 use serde::Deserialize;
 
 /// Cases in Rust, with the bytes of a record where every configuration writes the same.
-const RUST_CASES: [(&str, f64); 15] = [
+const RUST_CASES: [(&str, f64); 17] = [
     ("loop", 0.0),
     ("floor", 32.0),
     ("record without clock reads", 32.0),
@@ -26,6 +26,8 @@ const RUST_CASES: [(&str, f64); 15] = [
     ("lap, per phase", 32.0),
     ("complete", 32.0),
     ("span, run-time name", 32.0),
+    ("launch and device span", 64.0),
+    ("device task, in a batch", 32.0),
     ("level not enabled", 0.0),
     ("off", 0.0),
     ("compiled out", 0.0),
