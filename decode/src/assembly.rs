@@ -360,7 +360,7 @@ impl<'a> Assembly<'a> {
             let (recorder, made) = (ring.recorder, ring.reserved.unwrap_or(ring.present));
             let row = self.process_of(recorder);
             if let Some(row) = self.rows.processes.get_mut(row) {
-                row.made += made;
+                row.made = row.made.saturating_add(made);
             }
         }
     }

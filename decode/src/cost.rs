@@ -53,8 +53,11 @@ impl Timeline {
                 .iter()
                 .filter(|process| process.device.is_none())
         };
-        let records = hosts().map(|process| process.made).sum();
-        let thread_ns = hosts().map(|process| self.thread_ns(process)).sum();
+        // Times and counts of damaged files may be anything.
+        let records = hosts().fold(0u64, |sum, process| sum.saturating_add(process.made));
+        let thread_ns = hosts().fold(0u64, |sum, process| {
+            sum.saturating_add(self.thread_ns(process))
+        });
         let wall_ns = self.end_ns.saturating_sub(self.start_ns).max(0) as u64;
         Some(RecordingCost::new(
             self.span_cost?,
