@@ -36,7 +36,12 @@ impl core::fmt::Debug for Track {
 /// The track of this name, one per name and process. While nothing is recorded, and beyond 65,535 names, it is the
 /// calling thread's lane.
 pub fn track(name: impl AsRef<[u8]>) -> Track {
-    if level::mask() == LEVEL_OFF || thread::current().is_none() {
+    // The first look at the configuration may switch everything off. A thread that has no ring yet, since another one is
+    // setting the process up, gets its track all the same.
+    if level::mask() != LEVEL_OFF {
+        thread::current();
+    }
+    if level::mask() == LEVEL_OFF {
         return Track::THREAD;
     }
     let name = name_table::find(Use::Track, name.as_ref());
