@@ -110,6 +110,11 @@ fn check(mode: &str) {
         trace.named("fill").next().expect("it was launched")["args"]["kind"],
         "memset"
     );
+    let values: Vec<&Value> = trace
+        .named("generic")
+        .map(|launch| &launch["args"]["value"])
+        .collect();
+    assert_eq!(values, [&Value::from(7), &Value::from("seven")]);
     let step = trace.named("ProfilerStep#0").next().expect("a step");
     assert_eq!(step["ph"], "X");
     check_tasks(&trace, &said, slack_ns);

@@ -134,7 +134,7 @@ pub struct DeviceTask {
 const _: () = assert!(size_of::<DeviceTask>() == 32);
 
 /// A stream of a device: a row of the time line.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Stream {
     pub(crate) device: u32,
     pub(crate) stream: u32,

@@ -8,7 +8,6 @@ use ringscope_ringbuf::block::{Arg, Args as BlockArgs, Block, Site as SiteBlock}
 use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
 use ringscope_ringbuf::payload::ArgType;
 use ringscope_ringbuf::ring::OpenSpan;
-use ringscope_ringbuf::sys;
 
 use crate::clock;
 use crate::device::{ClockDomain, DeviceTask, Execution, Stream};
@@ -25,7 +24,7 @@ use crate::value::Args;
 /// Bits of a correlation id that count; the process id stands above them. Flow ids stay below 2^53.
 const COUNT_BITS: u32 = 31;
 const PID_BITS: u32 = 22;
-/// Kernels of one place in the program that are found at once.
+/// Kernels of one place in the program that are found without a search.
 const RECENT: usize = 64;
 /// Stands for a number that was not given.
 const NOT_GIVEN: u32 = u32::MAX;
@@ -174,6 +173,7 @@ impl LaunchSite {
         // SAFETY: only `find_kernel` stores there, names that live for ever.
         if let Some(kernel) = unsafe { place.load(Ordering::Acquire).as_ref() }
             && split(kernel.text()) == Some((wanted, name))
+            && kernel.signature() == A::SIGNATURE
         {
             return Some(kernel);
         }
@@ -257,8 +257,8 @@ pub(crate) fn publish_kernel(
 }
 
 /// A correlation id that no other launch of the run has, as long as process ids are not used again.
-fn new_correlation() -> u64 {
-    let pid = u64::from(sys::process_id()) & ((1 << PID_BITS) - 1);
+fn new_correlation(process: &Process) -> u64 {
+    let pid = u64::from(process.pid) & ((1 << PID_BITS) - 1);
     let count = NEXT_CORRELATION.fetch_add(1, Ordering::Relaxed) & ((1 << COUNT_BITS) - 1);
     pid << COUNT_BITS | count
 }
@@ -275,33 +275,17 @@ pub fn correlation(given: impl TryInto<u64>) -> u64 {
 pub struct LaunchTicket {
     /// `None` while nothing is recorded.
     site: Option<&'static LaunchSite>,
-    kernel: KernelName,
-    stream: StreamNumbers,
+    /// `None` past the cap on names too.
+    kernel: Option<&'static Name>,
+    stream: Stream,
     correlation: u64,
-}
-
-/// A kernel's name, or none past the cap.
-#[derive(Clone, Copy)]
-struct KernelName(Option<&'static Name>);
-
-impl core::fmt::Debug for KernelName {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(if self.0.is_some() { "known" } else { "none" })
-    }
-}
-
-/// Numbers of device and stream.
-#[derive(Clone, Copy, Debug)]
-struct StreamNumbers {
-    device: u32,
-    stream: u32,
 }
 
 impl LaunchTicket {
     const DISABLED: LaunchTicket = LaunchTicket {
         site: None,
-        kernel: KernelName(None),
-        stream: StreamNumbers {
+        kernel: None,
+        stream: Stream {
             device: 0,
             stream: 0,
         },
@@ -316,18 +300,17 @@ impl LaunchTicket {
     /// Id of the launch's site in `process`.
     #[inline(always)]
     fn site_id(&self, process: &Process) -> Option<u32> {
-        match self.kernel.0 {
+        match self.kernel {
             Some(kernel) => Some(kernel.id_in(process)),
             None => Some(self.site?.site.any_id()),
         }
     }
 
     fn execution(&self, clock: ClockDomain, process: &Process) -> Option<Execution> {
-        let StreamNumbers { device, stream } = self.stream;
         Some(Execution {
             site: self.site_id(process)?,
             correlation: self.correlation,
-            stream: Stream { device, stream },
+            stream: self.stream,
             clock,
         })
     }
@@ -419,16 +402,15 @@ impl Launch {
             None => site.site.id::<A>(ring.process),
         };
         let correlation = match correlation {
-            0 => new_correlation(),
+            0 => new_correlation(ring.process),
             given => given,
         };
-        let Stream { device, stream } = shape.where_it_runs();
         let lane = track.lane_in(ring.process);
         Launch {
             ticket: LaunchTicket {
                 site: Some(site),
-                kernel: KernelName(kernel),
-                stream: StreamNumbers { device, stream },
+                kernel,
+                stream: shape.where_it_runs(),
                 correlation,
             },
             _inside: HostSide::begin(ring, (Kind::Launch, id, lane), args, correlation),

@@ -1,6 +1,7 @@
 //! Names that are made at run time: span names, keys of late arguments, tracks. Found by hash, without locks, and
 //! written to the process file before their first use in each process.
 
+use core::fmt;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -219,7 +220,22 @@ fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<
     unsafe { there.as_ref() }
 }
 
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({})", self.id)
+    }
+}
+
 impl Name {
+    /// Tells the types of a place's or kernel's arguments from others.
+    #[inline(always)]
+    pub(crate) fn signature(&self) -> u32 {
+        match self.what {
+            Use::Site { signature, .. } | Use::Kernel { signature, .. } => signature,
+            Use::Key | Use::Track | Use::ClockDomain | Use::Stream => 0,
+        }
+    }
+
     /// The name itself, with what stands before it for some uses.
     #[inline(always)]
     pub(crate) fn text(&self) -> &'static [u8] {

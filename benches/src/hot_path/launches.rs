@@ -23,7 +23,7 @@ impl Case for Launch {
 
     #[inline(always)]
     fn call(&mut self, number: u64, inside: impl FnOnce()) {
-        let launch = ringscope::launch!("launch", stream = 3, correlation = number + 1);
+        let launch = ringscope::launch!("launch", stream = 3);
         inside();
         launch.end().device_span(number, number + 100, self.clock);
     }

@@ -19,7 +19,9 @@ pub(crate) fn run() {
     for number in 0..LAUNCHES {
         launch(number, clock, base_ns);
     }
-    copies(clock);
+    copies();
+    generic(7u64);
+    generic("seven");
     tasks(clock, base_ns);
     drop(step);
     widest_ns = widest_ns.max(anchor(clock, base_ns));
@@ -84,7 +86,7 @@ fn launch(number: u64, clock: ClockDomain, base_ns: u64) {
 }
 
 /// A copy and a fill, of which no device tells anything.
-fn copies(_: ClockDomain) {
+fn copies() {
     drop(ringscope::launch!(
         "copy",
         kind = LaunchKind::CopyToDevice,
@@ -95,6 +97,11 @@ fn copies(_: ClockDomain) {
         kind = LaunchKind::Fill,
         stream = 1
     ));
+}
+
+/// One place whose argument has another type at each call.
+fn generic<T: ringscope::Value>(value: T) {
+    drop(ringscope::launch!("generic", value = value));
 }
 
 /// A graph of many tasks, every tenth place empty.
