@@ -11,6 +11,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::layout::*;
 use crate::packed;
 use crate::reader::{Head, OpenState, Source, settled_open_slot};
+use crate::shared_words;
 use crate::sync::{Ordering, fence};
 
 /// Kind of a file of a run, as its name's ending says.
@@ -256,16 +257,25 @@ impl RunFile {
     ///
     /// When the file ends before, or can't be read.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), FileError> {
-        self.file.read_exact_at(out, offset).map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::UnexpectedEof => FileErrorKind::Short {
-                    expected: offset + out.len() as u64,
-                    found: self.file.metadata().map_or(self.len, |m| m.size()),
-                },
-                _ => FileErrorKind::Io(error),
-            };
-            self.error(offset, kind)
-        })
+        let outcome = self.file.read_exact_at(out, offset);
+        outcome.map_err(|error| self.not_read(offset, out.len(), error))
+    }
+
+    /// As [`RunFile::read_at`], for words that the file's process changes meanwhile: see [`shared_words`].
+    fn read_words_at(&self, offset: u64, out: &mut [u8]) -> Result<(), FileError> {
+        let outcome = shared_words::read_exact_at(&self.file, offset, out);
+        outcome.map_err(|error| self.not_read(offset, out.len(), error))
+    }
+
+    fn not_read(&self, offset: u64, len: usize, error: io::Error) -> FileError {
+        let kind = match error.kind() {
+            io::ErrorKind::UnexpectedEof => FileErrorKind::Short {
+                expected: offset + len as u64,
+                found: self.file.metadata().map_or(self.len, |m| m.size()),
+            },
+            _ => FileErrorKind::Io(error),
+        };
+        self.error(offset, kind)
     }
 
     fn error(&self, offset: u64, kind: FileErrorKind) -> FileError {
@@ -573,7 +583,7 @@ impl RingFile {
     /// When they can't be read.
     pub fn state(&self) -> Result<RingState, FileError> {
         let mut bytes = [0; RING_DRAIN_ALIVE_OFFSET + 8 - RING_HEAD_OFFSET];
-        self.file.read_at(RING_HEAD_OFFSET as u64, &mut bytes)?;
+        self.file.read_words_at(RING_HEAD_OFFSET as u64, &mut bytes)?;
         let word = |offset: usize| {
             let at = offset - RING_HEAD_OFFSET;
             u64::from_le_bytes(core::array::from_fn(|i| bytes[at + i]))
@@ -608,7 +618,7 @@ impl RingFile {
     fn copy_open_slots(&self) -> Result<Vec<[u8; OPEN_SLOT_LEN]>, FileError> {
         let mut slots = vec![[0; OPEN_SLOT_LEN]; self.header.open_slot_count.get() as usize];
         self.file
-            .read_at(RING_OPEN_SLOTS_OFFSET as u64, slots.as_flattened_mut())?;
+            .read_words_at(RING_OPEN_SLOTS_OFFSET as u64, slots.as_flattened_mut())?;
         Ok(slots)
     }
 
@@ -659,7 +669,7 @@ impl Source for &RingFile {
 
     fn head(&mut self) -> Result<u64, FileError> {
         let mut bytes = [0; 8];
-        self.file.read_at(RING_HEAD_OFFSET as u64, &mut bytes)?;
+        self.file.read_words_at(RING_HEAD_OFFSET as u64, &mut bytes)?;
         Ok(u64::from_le_bytes(bytes))
     }
 

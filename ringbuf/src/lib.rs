@@ -11,6 +11,7 @@
 //! | [`registration`] | how a place in the program gets its id |
 //! | [`map`] | mapped files |
 //! | [`mod@file`] | reading ring, segment, lock and process files by `pread` |
+//! | [`shared_words`] | words that another process changes, read and written whole |
 //! | [`clock`] | counters and clock pairs |
 //! | [`cost`] | what a span costs on this machine |
 //! | [`room`] | how much room rings may take |
@@ -36,5 +37,7 @@ pub mod ring;
 #[cfg(not(loom))]
 pub mod room;
 pub mod setting;
+#[cfg(not(loom))]
+pub mod shared_words;
 pub mod sync;
 pub mod sys;

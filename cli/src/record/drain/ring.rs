@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use ringscope_ringbuf::layout::{
     Kind, MODE_FULL, RING_DRAIN_ALIVE_OFFSET, RING_DRAINED_OFFSET, Record, STAMP_VALID,
 };
 use ringscope_ringbuf::reader::Copier;
+use ringscope_ringbuf::shared_words;
 
 use super::backlog::Backlog;
 use super::pace::Pace;
@@ -276,11 +277,8 @@ impl DrainedRing {
     /// Tells the thread up to where its ring is saved, and when the supervisor lived.
     fn tell(&mut self, alive_ns: u64) -> io::Result<()> {
         const _: () = assert!(RING_DRAIN_ALIVE_OFFSET == RING_DRAINED_OFFSET + 8);
-        let mut words = [0; 16];
-        words[..8].copy_from_slice(&self.drained.to_le_bytes());
-        words[8..].copy_from_slice(&alive_ns.to_le_bytes());
-        self.words
-            .write_all_at(&words, RING_DRAINED_OFFSET as u64)?;
+        let words = [self.drained, alive_ns];
+        shared_words::write_all_at(&self.words, RING_DRAINED_OFFSET as u64, &words)?;
         self.told_ns = alive_ns;
         Ok(())
     }
