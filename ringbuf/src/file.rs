@@ -583,7 +583,8 @@ impl RingFile {
     /// When they can't be read.
     pub fn state(&self) -> Result<RingState, FileError> {
         let mut bytes = [0; RING_DRAIN_ALIVE_OFFSET + 8 - RING_HEAD_OFFSET];
-        self.file.read_words_at(RING_HEAD_OFFSET as u64, &mut bytes)?;
+        self.file
+            .read_words_at(RING_HEAD_OFFSET as u64, &mut bytes)?;
         let word = |offset: usize| {
             let at = offset - RING_HEAD_OFFSET;
             u64::from_le_bytes(core::array::from_fn(|i| bytes[at + i]))
@@ -669,7 +670,8 @@ impl Source for &RingFile {
 
     fn head(&mut self) -> Result<u64, FileError> {
         let mut bytes = [0; 8];
-        self.file.read_words_at(RING_HEAD_OFFSET as u64, &mut bytes)?;
+        self.file
+            .read_words_at(RING_HEAD_OFFSET as u64, &mut bytes)?;
         Ok(u64::from_le_bytes(bytes))
     }
 
