@@ -49,6 +49,8 @@ mod reference;
 mod request;
 #[path = "serving/scheduler.rs"]
 mod scheduler;
+#[path = "serving/stream.rs"]
+mod stream;
 #[path = "serving/summary.rs"]
 mod summary;
 #[path = "serving/weights.rs"]

@@ -11,6 +11,7 @@ import numpy as np
 
 from model import LAYERS, Transformer
 from ringscope.profile import profile_span
+from stream import Stream
 
 _Work = Callable[[], np.ndarray]
 
@@ -67,8 +68,8 @@ class Pending:
 class Executor:
     """Runs prefills at once, and decodes in the background."""
 
-    def __init__(self, slots: int) -> None:
-        self._runner = ModelRunner(Transformer(slots))
+    def __init__(self, device: int, slots: int) -> None:
+        self._runner = ModelRunner(Transformer(slots), Stream(device))
         self._chip = Chip()
 
     def run_prefill(self, slot: int, tokens: List[int]) -> int:
@@ -96,8 +97,9 @@ class Executor:
 class ModelRunner:
     """The kernels of a forward pass, one after the other."""
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Transformer, stream: Stream) -> None:
         self._model = model
+        self._stream = stream
 
     def prefill(self, slot: int, tokens: List[int]) -> int:
         """The token after a prompt."""
@@ -111,14 +113,9 @@ class ModelRunner:
             return self._forward("decode", slots, tokens[:, None], positions[:, None])
 
     def _forward(self, phase: str, slots: np.ndarray, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        state = _kernel(f"{phase}_embed", lambda: self._model.embed(tokens))
+        self._stream.anchor()
+        state = self._stream.run(f"{phase}_embed", lambda: self._model.embed(tokens))
         for index in range(LAYERS):
-            state = _kernel(f"{phase}_layer", lambda: self._model.layer(index, state, slots, positions), layer=index)
-        return _kernel(f"{phase}_head", lambda: self._model.head(state).argmax(axis=-1))
-
-
-def _kernel(name: str, run: _Work, **args: int) -> np.ndarray:
-    """Launches a kernel and waits for it."""
-    with profile_span(name, cat="kernel", level="kernel", args=args):
-        with profile_span(f"{name}.worker_run", cat="kernel", level="kernel"):
-            return run()
+            layer = f"{phase}_layer"
+            state = self._stream.run(layer, lambda: self._model.layer(index, state, slots, positions), layer=index)
+        return self._stream.run(f"{phase}_head", lambda: self._model.head(state).argmax(axis=-1))

@@ -20,7 +20,7 @@ _DECODE_BUFFERS = 2
 def serve(index: int, engine: Connection, config: ProfileConfig) -> None:
     """The life of worker `index`: until the engine says so, or is gone."""
     configure_profiler(config, process_name=f"serving-worker-{index}", initially_active=False)
-    worker = WorkerProcess()
+    worker = WorkerProcess(index)
     engine.send(Done())
     try:
         while (answer := worker.answer(engine.recv())) is not None:
@@ -34,9 +34,9 @@ def serve(index: int, engine: Connection, config: ProfileConfig) -> None:
 class WorkerProcess:
     """Sequences in slots of the model's cache."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: int) -> None:
         with profile_span("WorkerProcess.init_device_and_model", cat="worker"):
-            self._executor = Executor(SLOTS)
+            self._executor = Executor(device, SLOTS)
         self._free = list(range(SLOTS))
         self._slots: Dict[str, int] = {}
         self._last_tokens = np.zeros(SLOTS, int)

@@ -5,10 +5,10 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
 use crate::error::Error;
-use crate::kernels::KernelCalls;
 use crate::model::ModelRunner;
 use crate::process;
 use crate::request::RequestId;
+use crate::stream::Stream;
 use crate::weights::Weights;
 
 /// Something for a compute thread to do.
@@ -42,7 +42,7 @@ impl ComputeThread {
     pub(crate) fn start(
         index: usize,
         weights: Arc<Weights>,
-        calls: Arc<KernelCalls>,
+        stream: Stream,
         pages: usize,
     ) -> Result<Self, Error> {
         let name = format!("compute-{index}");
@@ -50,7 +50,7 @@ impl ComputeThread {
         let (output_queue, outputs) = mpsc::channel();
         let thread = process::spawn_thread(name.clone(), move || {
             run_tasks(
-                ModelRunner::new(weights, calls, pages),
+                ModelRunner::new(weights, stream, pages),
                 &task_queue,
                 &output_queue,
             );

@@ -1,15 +1,13 @@
-//! The kernels of the model, each a span of its own with the computation in a nested `.worker_run` span.
+//! The kernels of the model. They are launched on a stream that runs them at once, so the launch lasts until they end.
 //!
 //! Matrices are row-major. A kernel adds up in one fixed order for each output element, whatever the number of rows, so
 //! a row's result does not depend on what else is in the batch.
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::arithmetic::{
     add_scaled, argmax, dot, exp, rms_norm, silu_times, sin_cos_of_turns, softmax,
 };
 use crate::kv_cache::{KvCache, PageTable};
-use crate::process;
+use crate::stream::Stream;
 use crate::weights::{HEAD_WIDTH, HEADS, LayerWeights, MLP_WIDTH, VOCABULARY, WIDTH, Weights};
 
 /// Natural logarithm of the slowest rotary wavelength relative to the fastest one (10,000).
@@ -17,30 +15,6 @@ const ROPE_LN_BASE: f32 = 9.210_340_4;
 
 /// Floats of one row of queries, keys and values.
 const QKV_WIDTH: usize = 3 * WIDTH;
-
-/// Counts the kernel calls of a worker process, and ends it in the middle of one where that was asked for.
-pub(crate) struct KernelCalls {
-    made: AtomicU64,
-    kill_at: Option<u64>,
-}
-
-impl KernelCalls {
-    /// Starts at zero; the process kills itself in call number `kill_at`.
-    pub(crate) fn new(kill_at: Option<u64>) -> Self {
-        Self {
-            made: AtomicU64::new(0),
-            kill_at,
-        }
-    }
-
-    /// Counts one call.
-    fn count(&self) {
-        let call = self.made.fetch_add(1, Ordering::Relaxed) + 1;
-        if Some(call) == self.kill_at {
-            process::kill_this_process();
-        }
-    }
-}
 
 /// One row of a batch: one token of one sequence.
 pub(crate) struct Row<'a> {
@@ -88,15 +62,15 @@ impl Activations {
 }
 
 /// Looks up the embedding of each row's token.
-pub(crate) fn embed(
-    calls: &KernelCalls,
-    weights: &Weights,
-    batch: &[Row<'_>],
-    act: &mut Activations,
-) {
-    let _call = ringscope::span!("embed", rows = act.rows, cat = "kernel", level = kernel);
-    let _run = ringscope::span!("embed.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+pub(crate) fn embed(stream: &Stream, weights: &Weights, batch: &[Row<'_>], act: &mut Activations) {
+    let launch = ringscope::launch!(
+        "embed",
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
+        rows = act.rows
+    );
+    let _run = stream.run(&launch);
     for (row, hidden) in batch.iter().zip(act.hidden.chunks_exact_mut(WIDTH)) {
         let start = row.token as usize * WIDTH;
         hidden.copy_from_slice(&weights.embedding[start..start + WIDTH]);
@@ -105,42 +79,42 @@ pub(crate) fn embed(
 
 /// Norm, then the projections to queries, keys and values.
 pub(crate) fn qkv_proj(
-    calls: &KernelCalls,
+    stream: &Stream,
     layer: usize,
     weights: &LayerWeights,
     act: &mut Activations,
 ) {
-    let _call = ringscope::span!(
+    let launch = ringscope::launch!(
         "qkv_proj",
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
         layer,
-        rows = act.rows,
-        cat = "kernel",
-        level = kernel
+        rows = act.rows
     );
     act.qkv.fill(0.0);
-    let _run = ringscope::span!("qkv_proj.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+    let _run = stream.run(&launch);
     norm_rows(&act.hidden, &weights.attention_norm, &mut act.normed);
     add_matmul(act.rows, &act.normed, &weights.qkv, &mut act.qkv);
 }
 
 /// Turns queries and keys by their position, then stores keys and values in the cache.
 pub(crate) fn rope_kv_write(
-    calls: &KernelCalls,
+    stream: &Stream,
     layer: usize,
     batch: &[Row<'_>],
     cache: &mut KvCache,
     act: &mut Activations,
 ) {
-    let _call = ringscope::span!(
+    let launch = ringscope::launch!(
         "rope_kv_write",
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
         layer,
-        rows = act.rows,
-        cat = "kernel",
-        level = kernel
+        rows = act.rows
     );
-    let _run = ringscope::span!("rope_kv_write.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+    let _run = stream.run(&launch);
     for (row, qkv) in batch.iter().zip(act.qkv.chunks_exact_mut(QKV_WIDTH)) {
         let (queries_and_keys, values) = qkv.split_at_mut(2 * WIDTH);
         rotate(queries_and_keys, row.position);
@@ -156,25 +130,25 @@ pub(crate) fn rope_kv_write(
 
 /// Each row's queries against the keys of its sequence up to the row itself; the weighted sum of the values.
 pub(crate) fn attention(
-    calls: &KernelCalls,
+    stream: &Stream,
     layer: usize,
     batch: &[Row<'_>],
     cache: &KvCache,
     act: &mut Activations,
 ) {
     let context = batch.iter().map(|row| row.position + 1).max().unwrap_or(0);
-    let _call = ringscope::span!(
+    let launch = ringscope::launch!(
         "attention",
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
         layer,
         rows = act.rows,
-        context,
-        cat = "kernel",
-        level = kernel
+        context
     );
     act.attended.fill(0.0);
     let mut scores = vec![0.0; context];
-    let _run = ringscope::span!("attention.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+    let _run = stream.run(&launch);
     let rows = act
         .qkv
         .chunks_exact(QKV_WIDTH)
@@ -204,40 +178,40 @@ pub(crate) fn attention(
 
 /// Output projection of the attention, added to the residual stream.
 pub(crate) fn out_proj(
-    calls: &KernelCalls,
+    stream: &Stream,
     layer: usize,
     weights: &LayerWeights,
     act: &mut Activations,
 ) {
-    let _call = ringscope::span!(
+    let launch = ringscope::launch!(
         "out_proj",
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
         layer,
-        rows = act.rows,
-        cat = "kernel",
-        level = kernel
+        rows = act.rows
     );
-    let _run = ringscope::span!("out_proj.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+    let _run = stream.run(&launch);
     add_matmul(act.rows, &act.attended, &weights.out, &mut act.hidden);
 }
 
 /// Norm, the MLP's two input projections, and its gated activation.
 pub(crate) fn gate_up_proj(
-    calls: &KernelCalls,
+    stream: &Stream,
     layer: usize,
     weights: &LayerWeights,
     act: &mut Activations,
 ) {
-    let _call = ringscope::span!(
+    let launch = ringscope::launch!(
         "gate_up_proj",
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
         layer,
-        rows = act.rows,
-        cat = "kernel",
-        level = kernel
+        rows = act.rows
     );
     act.gate_up.fill(0.0);
-    let _run = ringscope::span!("gate_up_proj.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+    let _run = stream.run(&launch);
     norm_rows(&act.hidden, &weights.mlp_norm, &mut act.normed);
     add_matmul(act.rows, &act.normed, &weights.gate_up, &mut act.gate_up);
     let rows = act
@@ -254,36 +228,36 @@ pub(crate) fn gate_up_proj(
 
 /// Output projection of the MLP, added to the residual stream.
 pub(crate) fn down_proj(
-    calls: &KernelCalls,
+    stream: &Stream,
     layer: usize,
     weights: &LayerWeights,
     act: &mut Activations,
 ) {
-    let _call = ringscope::span!(
+    let launch = ringscope::launch!(
         "down_proj",
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
         layer,
-        rows = act.rows,
-        cat = "kernel",
-        level = kernel
+        rows = act.rows
     );
-    let _run = ringscope::span!("down_proj.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+    let _run = stream.run(&launch);
     add_matmul(act.rows, &act.gated, &weights.down, &mut act.hidden);
 }
 
 /// Last norm and one logit per token of the vocabulary, for the rows from `first_row` on.
-pub(crate) fn lm_head(
-    calls: &KernelCalls,
-    first_row: usize,
-    weights: &Weights,
-    act: &mut Activations,
-) {
+pub(crate) fn lm_head(stream: &Stream, first_row: usize, weights: &Weights, act: &mut Activations) {
     let rows = act.rows - first_row;
-    let _call = ringscope::span!("lm_head", rows, cat = "kernel", level = kernel);
+    let launch = ringscope::launch!(
+        "lm_head",
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
+        rows
+    );
     let logits = &mut act.logits[first_row * VOCABULARY..];
     logits.fill(0.0);
-    let _run = ringscope::span!("lm_head.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+    let _run = stream.run(&launch);
     norm_rows(&act.hidden, &weights.final_norm, &mut act.normed);
     add_matmul(
         rows,
@@ -294,15 +268,15 @@ pub(crate) fn lm_head(
 }
 
 /// The likeliest next token of the rows from `first_row` on.
-pub(crate) fn sample_greedy(calls: &KernelCalls, first_row: usize, act: &Activations) -> Vec<u32> {
-    let _call = ringscope::span!(
+pub(crate) fn sample_greedy(stream: &Stream, first_row: usize, act: &Activations) -> Vec<u32> {
+    let launch = ringscope::launch!(
         "sample_greedy",
-        rows = act.rows - first_row,
-        cat = "kernel",
-        level = kernel
+        device = stream.device,
+        stream = stream.number,
+        rank = stream.device,
+        rows = act.rows - first_row
     );
-    let _run = ringscope::span!("sample_greedy.worker_run", cat = "kernel", level = kernel);
-    calls.count();
+    let _run = stream.run(&launch);
     act.logits
         .chunks_exact(VOCABULARY)
         .skip(first_row)

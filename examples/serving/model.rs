@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::kernels::{self, Activations, KernelCalls, Row};
+use crate::kernels::{self, Activations, Row};
 use crate::kv_cache::{KvCache, PageTable};
 use crate::request::RequestId;
+use crate::stream::Stream;
 use crate::weights::Weights;
 
 /// Prompt tokens that go through the layers together.
@@ -30,10 +31,10 @@ pub(crate) struct ModelRunner {
 
 impl ModelRunner {
     /// A runner without sequences, whose cache has `pages` pages.
-    pub(crate) fn new(weights: Arc<Weights>, calls: Arc<KernelCalls>, pages: usize) -> Self {
+    pub(crate) fn new(weights: Arc<Weights>, stream: Stream, pages: usize) -> Self {
         let transformer = Transformer {
             weights,
-            calls,
+            stream,
             cache: KvCache::new(pages),
             act: Activations::default(),
         };
@@ -134,7 +135,7 @@ fn unknown_sequence(id: RequestId) -> Error {
 /// The layers and what flows through them.
 struct Transformer {
     weights: Arc<Weights>,
-    calls: Arc<KernelCalls>,
+    stream: Stream,
     cache: KvCache,
     act: Activations,
 }
@@ -155,7 +156,7 @@ impl Transformer {
     /// Takes `batch` from tokens to the last layer's hidden rows, and its keys and values into the cache.
     fn forward(&mut self, batch: &[Row<'_>]) {
         self.act.resize(batch.len());
-        kernels::embed(&self.calls, &self.weights, batch, &mut self.act);
+        kernels::embed(&self.stream, &self.weights, batch, &mut self.act);
         let weights = Arc::clone(&self.weights);
         for (index, layer) in weights.layers.iter().enumerate() {
             let _layer = ringscope::span!(
@@ -165,19 +166,19 @@ impl Transformer {
                 level = kernel
             );
             let mut phase = ringscope::lap!("layer.attention", cat = "executor", level = kernel);
-            kernels::qkv_proj(&self.calls, index, layer, &mut self.act);
-            kernels::rope_kv_write(&self.calls, index, batch, &mut self.cache, &mut self.act);
-            kernels::attention(&self.calls, index, batch, &self.cache, &mut self.act);
-            kernels::out_proj(&self.calls, index, layer, &mut self.act);
+            kernels::qkv_proj(&self.stream, index, layer, &mut self.act);
+            kernels::rope_kv_write(&self.stream, index, batch, &mut self.cache, &mut self.act);
+            kernels::attention(&self.stream, index, batch, &self.cache, &mut self.act);
+            kernels::out_proj(&self.stream, index, layer, &mut self.act);
             phase.next("layer.mlp");
-            kernels::gate_up_proj(&self.calls, index, layer, &mut self.act);
-            kernels::down_proj(&self.calls, index, layer, &mut self.act);
+            kernels::gate_up_proj(&self.stream, index, layer, &mut self.act);
+            kernels::down_proj(&self.stream, index, layer, &mut self.act);
         }
     }
 
     /// The next token of the rows from `first_row` on, after [`Transformer::forward`].
     fn next_tokens(&mut self, first_row: usize) -> Vec<u32> {
-        kernels::lm_head(&self.calls, first_row, &self.weights, &mut self.act);
-        kernels::sample_greedy(&self.calls, first_row, &self.act)
+        kernels::lm_head(&self.stream, first_row, &self.weights, &mut self.act);
+        kernels::sample_greedy(&self.stream, first_row, &self.act)
     }
 }

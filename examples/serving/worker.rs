@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::compute::{ComputeThread, Task, TaskOutput};
 use crate::error::Error;
-use crate::kernels::KernelCalls;
 use crate::kv_cache::PAGE_TOKENS;
 use crate::protocol::{Command, Reply, Step, StepOutput};
 use crate::request::{MAX_PROMPT_TOKENS, RequestId, RequestIds};
+use crate::stream::{KernelCalls, Stream};
 use crate::weights::Weights;
 
 /// Compute threads of each worker process.
@@ -36,7 +36,7 @@ pub(crate) fn run(
     ringscope::set_thread_name("worker-main");
     let lost = |why| Error::new("cannot reach the engine", format!("worker {index}"), why);
     let mut worker =
-        WorkerProcess::init_device_and_model(max_new_tokens, KernelCalls::new(kill_after))?;
+        WorkerProcess::init_device_and_model(index, max_new_tokens, KernelCalls::new(kill_after))?;
     Reply::Ready.send(&mut engine).map_err(lost)?;
     while let Some(Command::Step(step)) = Command::receive(&mut engine).map_err(lost)? {
         let output = worker.execute_step(&step)?;
@@ -59,14 +59,19 @@ struct WorkerProcess {
 impl WorkerProcess {
     /// Makes the weights and starts the compute threads with caches that fit the longest sequences.
     #[ringscope::instrument(name = "WorkerProcess.init_device_and_model", cat = "worker")]
-    fn init_device_and_model(max_new_tokens: u32, calls: KernelCalls) -> Result<Self, Error> {
+    fn init_device_and_model(
+        device: usize,
+        max_new_tokens: u32,
+        calls: KernelCalls,
+    ) -> Result<Self, Error> {
         let weights = Arc::new(Weights::seeded());
         let calls = Arc::new(calls);
         let pages = SEQUENCES_PER_THREAD
             * (MAX_PROMPT_TOKENS + max_new_tokens as usize).div_ceil(PAGE_TOKENS);
         let threads: Result<Vec<_>, Error> = (0..COMPUTE_THREADS)
             .map(|index| {
-                ComputeThread::start(index, Arc::clone(&weights), Arc::clone(&calls), pages)
+                let stream = Stream::new(device, index, Arc::clone(&calls));
+                ComputeThread::start(index, Arc::clone(&weights), stream, pages)
             })
             .collect();
         Ok(Self {
@@ -84,6 +89,7 @@ impl WorkerProcess {
         args(prefill = step.prefill.len(), decode = step.decode.len())
     )]
     fn execute_step(&mut self, step: &Step) -> Result<StepOutput, Error> {
+        let _step = ringscope::step(step.id);
         self.release(&step.released)?;
         let mut tokens = Vec::with_capacity(step.sequences());
         if !step.prefill.is_empty() {

@@ -123,15 +123,34 @@ class Serving(ProgramTest):
 
     def check_kernels(self, trace):
         """Each kernel holds its launch and its wait; work runs on the chip while the worker waits."""
+        devices = {pid for pid in {e["pid"] for e in trace.events} if any("device" in n for n in trace.process_names(pid))}
         for name, inner in {"decode_layer": ["worker_run"], "decode_fwd": ["worker_submit", "worker_wait"]}.items():
             outer = trace.spans(name)
             for part in inner:
-                parts = trace.spans(f"{name}.{part}")
+                parts = [span for span in trace.spans(f"{name}.{part}") if span["pid"] not in devices]
                 self.assertEqual(len(parts), len(outer), part)
                 for span in parts:
                     self.assertTrue(any(encloses(o, span) for o in outer if o["tid"] == span["tid"]), span)
+        self.check_executions(trace, devices)
         self.assertEqual({trace.row(span) for span in trace.spans("decode_layer")}, {"chip"})
         self.assertEqual({trace.row(span) for span in trace.spans("decode_fwd")}, {"MainThread"})
+
+    def check_executions(self, trace, devices):
+        """What was launched ran on the worker's device while the host was in the launch."""
+        spans = [span for span in trace.spans() if span["name"].endswith(".worker_run")]
+        executions = {span["args"]["correlation"]: span for span in spans if span["pid"] in devices}
+        launches = {span["args"]["correlation"]: span for span in spans if span["pid"] not in devices}
+        self.assertEqual(len(launches) + len(executions), len(spans))
+        self.assertEqual(executions.keys(), launches.keys())
+        self.assertEqual({span["args"]["device"] for span in executions.values()}, {0, 1})
+        slack_us = 20
+        for correlation, launch in launches.items():
+            run = executions[correlation]
+            self.assertEqual(run["name"], launch["name"])
+            self.assertGreaterEqual(run["ts"], launch["ts"] - slack_us)
+            self.assertLessEqual(run["ts"] + run["dur"], launch["ts"] + launch["dur"] + slack_us)
+        arrows = [e["ph"] for e in trace.events if e.get("cat") == "ac2g"]
+        self.assertEqual((arrows.count("s"), arrows.count("f")), (len(launches), len(launches)))
 
     def check_figures(self):
         """The trace says what the load client measured from outside."""
