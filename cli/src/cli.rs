@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Pack(PackArgs),
     /// Make one trace of the fragments that the processes of a serving stack left
     Merge(MergeArgs),
+    /// Make a run of what another recorder logged
+    Import(ImportArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a directory
@@ -680,6 +682,48 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_name = "NS")]
     pub(crate) from_ns: Option<i64>,
     /// Print the number of events and bytes as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct ImportArgs {
+    /// What wrote the log.
+    #[command(subcommand)]
+    pub(crate) recorder: ImportedRecorder,
+}
+
+/// Recorders whose logs can be imported.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportedRecorder {
+    /// Lines with STRACE and CLOCK_ANCHOR records, as simpler's host trace writes them
+    Strace(StraceArgs),
+}
+
+const STRACE_EXAMPLES: &str = "\
+Examples:
+  ringscope import strace host.log -o RUN              then: ringscope decode RUN
+  ringscope import strace out/host.*.log -o RUN        one log a process
+  ringscope decode RUN RECORDED -o trace.json          on one time line with a recorded run
+
+Each process of the log becomes one of the run. Host times are those of CLOCK_MONOTONIC; a [CLOCK_ANCHOR] tells of
+which machine and start, without one they are taken as this machine's. Device times (clk=dev) count from an origin
+of their own in each launch: they are drawn in the middle of the host span that launched them, `slack_ns` says how far
+off they may be. Malformed records are counted and told with their lines; everything else is kept.";
+
+/// Arguments of `import strace`.
+#[derive(Debug, Args)]
+#[command(after_help = STRACE_EXAMPLES)]
+pub(crate) struct StraceArgs {
+    /// Log to read, - for standard input; other lines than records may stand in it
+    #[arg(value_name = "LOG", required = true)]
+    pub(crate) logs: Vec<PathBuf>,
+    /// Run directory to make
+    #[arg(short, long, value_name = "RUN")]
+    pub(crate) output: PathBuf,
+    /// Print what was read as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -11,6 +11,7 @@ mod exit_code;
 mod failure;
 mod filter;
 mod gc;
+mod import;
 mod inspect;
 #[allow(unsafe_code, reason = "all system calls that std does not offer")]
 mod kernel;
@@ -78,6 +79,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Level(args) => level::run(args),
         Command::Pack(args) => pack::run(args),
         Command::Merge(args) => merge::run(args),
+        Command::Import(args) => import::run(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
     }

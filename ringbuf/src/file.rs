@@ -413,6 +413,19 @@ pub fn seal_process_header(header: &ProcessHeader) -> [u8; PROCESS_HEADER_LEN] {
     bytes
 }
 
+/// Fills in magic, length and check sum of a ring file's header: the bytes to write.
+pub fn seal_ring_header(header: &RingHeader) -> [u8; RING_STATIC_LEN] {
+    let mut header = *header;
+    let header_len = ring_header_len(header.open_slot_count.get() as usize);
+    header.start.magic = RING_MAGIC;
+    header.start.header_len = (header_len as u32).into();
+    header.start.crc32 = 0.into();
+    header.start.crc32 = header_crc(header.as_bytes()).into();
+    let mut bytes = [0; RING_STATIC_LEN];
+    bytes.copy_from_slice(header.as_bytes());
+    bytes
+}
+
 /// The common header part of a file of this recorder; magic and check sum are filled in when it is written.
 pub fn file_start(nonce: u64, pid: u32, index: u32, record_len: usize) -> FileStart {
     FileStart {

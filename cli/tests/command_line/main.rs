@@ -5,6 +5,7 @@
 mod comparing;
 mod devices;
 mod doctor;
+mod imports;
 mod levels;
 mod opening;
 mod options;
