@@ -27,8 +27,7 @@ class Stream:
     def run(self, name: str, work: Callable[[], _Result], **args: int) -> _Result:
         """Launches a kernel and waits for it."""
         with profile_span(name, cat="kernel", level="kernel", args=args):
-            run_name = f"{name}.worker_run"
-            with ringscope.launch(run_name, device=self._device, rank=self._device, cat="kernel", level="kernel") as launch:
+            with ringscope.launch(f"{name}.worker_run", device=self._device, rank=self._device) as launch:
                 start_ns = time.monotonic_ns()
                 result = work()
                 end_ns = time.monotonic_ns()

@@ -83,7 +83,7 @@ class Launch:
         return span
 
     def device_span(self, start_ticks: int, end_ticks: int, clock_domain: ClockDomain, **options: Any) -> None:
-        """The kernel's execution, in ticks of the device's clock."""
+        """The kernel's execution, in ticks of the device's clock; category and level are the launch's unless given."""
         clock_domain._publish()
         key = (self._device, self._stream, clock_domain.id)
         if key not in _streams:
@@ -91,11 +91,16 @@ class Launch:
         lane = _streams[key]
         if lane is not None:
             duration_ticks = max(0, end_ticks - start_ticks)
+            options = {"cat": self._options["cat"], "level": self._options["level"], **options}
             _ringscope._device_span(self._name, lane, self.correlation, start_ticks, duration_ticks, **options)
 
 
 def launch(name: str, *, device: int = 0, stream: int = 0, correlation: Optional[int] = None, **options: Any) -> Launch:
-    """Describes a kernel launch; options are those of `span()`. Without a correlation id one is made up."""
+    """Describes a kernel launch; options are those of `span()`, but for the defaults `cat="kernel"` and `level="kernel"`.
+
+    Without a correlation id one is made up.
+    """
+    options = {"cat": "kernel", "level": "kernel", **options}
     if correlation is None:
         # Unique among the processes of a run: pids take 22 bits, and flow ids must stay below 2^53.
         correlation = (os.getpid() & 0x3FFFFF) << 31 | next(_correlations) & 0x7FFFFFFF

@@ -219,6 +219,7 @@ class Spans(ProgramTest):
         self.assertEqual(len({e["args"]["correlation"] for e in trace.spans("decode_fwd")}), 1)
         [device_span] = [e for e in by_device if trace.row(e) == "stream 3"]
         self.assertEqual((device_span["args"]["device"], device_span["args"]["stream"]), (1, 3))
+        self.assertEqual({e["cat"] for e in trace.spans("decode_fwd")}, {"kernel"})
         self.assertAlmostEqual(device_span["dur"], 10.0, delta=0.5)
 
     def test_off_by_default_and_silent(self):
