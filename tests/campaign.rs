@@ -283,6 +283,9 @@ pub struct Tally {
     pub failures: Vec<String>,
 }
 
+/// After so many kills a long campaign says how far it is.
+const PROGRESS_KILLS: u64 = 5_000;
+
 /// Kills `kills` writers, as many at a time as there are processors; stops at the first failure where
 /// `until_failure` says so.
 pub fn run(programs: &Programs, kills: u64, seed: u64, until_failure: bool) -> Tally {
@@ -305,6 +308,10 @@ pub fn run(programs: &Programs, kills: u64, seed: u64, until_failure: bool) -> T
             tally.supervised += u64::from(case.supervision != Supervision::None);
             tally.supervisors += u64::from(case.supervision == Supervision::Killed);
             tally.add(verdict, &format!("seed {seed} kill {kill} {case:?}"));
+            if tally.kills.is_multiple_of(PROGRESS_KILLS) {
+                let complaints = tally.failures.len();
+                println!("{} of {kills} kills, {complaints} complaints", tally.kills);
+            }
         }
     };
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get());

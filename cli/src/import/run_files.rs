@@ -18,6 +18,9 @@ use super::payload;
 use super::process_file::{NOT_PLACED, PLACED, ProcessFile};
 use crate::failure::Failure;
 
+/// Correlation id of invocation 0, since 0 stands for none; all others have their own number.
+const FIRST_CORRELATION: u64 = (1 << 53) - 1;
+
 /// Launches that wait for more of their records; a log holds the records of a launch close to each other.
 const MAX_LAUNCHES: usize = 1 << 14;
 /// Pieces of device work of a launch that wait.
@@ -188,12 +191,17 @@ impl RunFiles {
             .map(std::mem::take)
             .unwrap_or_default();
         let placement = launch.place();
+        let (pid, invocation) = key;
+        let correlation = match invocation {
+            0 => FIRST_CORRELATION,
+            other => other,
+        };
         for (index, span) in launch.host.iter().enumerate() {
             let launches = placement.is_some_and(|placement| placement.host == index);
-            self.write_host(key.0, span, launches.then_some(key.1))?;
+            self.write_host(pid, span, launches.then_some(correlation))?;
         }
         for span in &launch.device {
-            self.write_device(key, span, placement)?;
+            self.write_device((pid, correlation), span, placement)?;
         }
         match placement {
             Some(placement) => {

@@ -94,8 +94,8 @@ fn device_work_stands_inside_its_launch_and_says_how_far_off_it_may_be() {
     let sandbox = Sandbox::new();
     let mut log = String::new();
     // Each launch's device times count from another origin.
-    for (inv, origin) in [(1, 0), (2, 5_000), (u64::MAX, 1 << 62)] {
-        let start = 1_000_000 * inv.min(3);
+    for (inv, origin) in [(0, 0), (2, 5_000), (u64::MAX, 1 << 62)] {
+        let start = 1_000_000 * (inv.min(3) + 1);
         log += &record(inv, "run.on.wall", origin, 40_000, "clk=dev stream=2");
         log += &record(
             inv,
@@ -114,6 +114,16 @@ fn device_work_stands_inside_its_launch_and_says_how_far_off_it_may_be() {
     let trace = decode(&sandbox, &["--time-base", "monotonic"]);
     let (walls, launches) = (spans(&trace, "run.on.wall"), spans(&trace, "run.on"));
     assert_eq!((walls.len(), launches.len()), (3, 3));
+    let arrows = |phase: &str| {
+        trace["traceEvents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|e| e["ph"] == phase)
+            .count()
+    };
+    // From each launch to the two that ran for it.
+    assert_eq!((arrows("s"), arrows("f")), (6, 6));
     for (wall, launch) in walls.iter().zip(launches) {
         assert_eq!(ns(wall, "ts"), ns(launch, "ts") + 30_000);
         assert_eq!(wall["args"]["slack_ns"], 30_000);
