@@ -9,6 +9,7 @@ use ringscope_decode::{Limits, TimeBound};
 use crate::diff::Percent;
 use crate::level::LevelSet;
 use crate::open::Ui;
+use crate::record::intercept::InterceptArgs;
 use crate::size::Size;
 use crate::span_of_time::SpanOfTime;
 use crate::split::SplitBy;
@@ -90,6 +91,8 @@ pub(crate) struct RecordArgs {
     pub(crate) place: PlaceArgs,
     #[command(flatten)]
     pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) intercept: InterceptArgs,
     #[command(flatten)]
     pub(crate) afterwards: AfterwardsArgs,
     /// Program to run, with its arguments

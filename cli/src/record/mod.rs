@@ -3,6 +3,7 @@
 mod child;
 mod drain;
 mod footing;
+pub(crate) mod intercept;
 mod processes;
 pub(crate) mod run_dir;
 mod schedule;
@@ -158,7 +159,8 @@ fn start(
         ring_bytes: settings.ring_size.bytes,
     };
     let supervisor = Supervisor::create(&directory.path, header_settings, &args.command)?;
-    let environment = environment(args, settings, directory);
+    let mut environment = environment(args, settings, directory);
+    environment.extend(args.intercept.environment()?);
     let program = Program::start(&args.command, environment, signals)?;
     Ok((supervisor, program))
 }

@@ -1,0 +1,63 @@
+//! Libraries that record an unmodified program from inside: where they are, and how the program comes to load them.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::failure::Failure;
+
+/// The variable that NVTX takes the path of its injection library from.
+const NVTX_VARIABLE: &str = "NVTX_INJECTION64_PATH";
+const NVTX_LIBRARY: &str = "libringscope_nvtx.so";
+
+/// What is recorded of programs that do not use ringscope themselves.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is recorded")]
+pub(crate) struct InterceptArgs {
+    /// Record NVTX annotations too, by libringscope_nvtx.so beside this program or in ../lib
+    #[arg(long)]
+    pub(crate) nvtx: bool,
+}
+
+impl InterceptArgs {
+    /// What the program's environment needs for it; tells of a variable of the user's that gives way.
+    pub(crate) fn environment(&self) -> Result<Vec<(&'static str, OsString)>, Failure> {
+        if !self.nvtx {
+            return Ok(Vec::new());
+        }
+        let library = find_library(NVTX_LIBRARY)?;
+        if let Some(set) = env::var_os(NVTX_VARIABLE).filter(|set| *set != *library) {
+            eprintln!(
+                "ringscope: record: {NVTX_VARIABLE}: {}: gives way to {} in the program, as --nvtx asks",
+                Path::new(&set).display(),
+                library.display()
+            );
+        }
+        Ok(vec![(NVTX_VARIABLE, library.into_os_string())])
+    }
+}
+
+/// The library of this name that was installed or built with this program.
+fn find_library(name: &str) -> Result<PathBuf, Failure> {
+    let program =
+        env::current_exe().map_err(|error| Failure::new("record", "this program", error))?;
+    let here = program.parent().unwrap_or(Path::new("/"));
+    let mut places = vec![here.join(name)];
+    places.extend(here.parent().map(|above| above.join("lib").join(name)));
+    match places.iter().find(|place| place.is_file()) {
+        Some(place) => Ok(place.clone()),
+        None => {
+            let places: Vec<String> = places.iter().map(|at| at.display().to_string()).collect();
+            Err(Failure::new(
+                "record",
+                name,
+                format!(
+                    "expected {}: found neither; `cargo build --release` in the source tree makes it",
+                    places.join(" or ")
+                ),
+            ))
+        }
+    }
+}
