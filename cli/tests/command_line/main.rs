@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod annotations;
 mod comparing;
 mod devices;
 mod doctor;

@@ -254,7 +254,7 @@ unsafe fn with_event<T>(
         let message = unsafe { message(&attributes) };
         Some(then(&Event {
             domain,
-            name: &message,
+            name: named(&message),
             category: attributes.category,
             payload: payload(&attributes),
         }))
@@ -291,8 +291,13 @@ unsafe fn message<'a>(attributes: &Attributes) -> Cow<'a, [u8]> {
         (MESSAGE_ASCII, false) => unsafe { narrow(text.cast()) },
         (MESSAGE_UNICODE, false) => unsafe { wide(text.cast()) },
         (MESSAGE_REGISTERED, false) => Cow::Borrowed(unsafe { &*text.cast::<Registered>() }.0),
-        _ => Cow::Borrowed(UNNAMED),
+        _ => Cow::Borrowed(&[]),
     }
+}
+
+/// The name of what carries this message.
+fn named(message: &[u8]) -> &[u8] {
+    if message.is_empty() { UNNAMED } else { message }
 }
 
 /// The number that the attributes carry; extended payloads (NVTX's own schemas) are not recorded.
@@ -336,7 +341,7 @@ fn of_text<T>(message: &[u8], otherwise: T, then: impl FnOnce(&Event<'_>) -> T) 
     };
     then(&Event {
         domain,
-        name: message,
+        name: named(message),
         category: 0,
         payload: None,
     })
