@@ -287,11 +287,16 @@ unsafe fn copied(attributes: *const Attributes) -> Attributes {
 unsafe fn message<'a>(attributes: &Attributes) -> Cow<'a, [u8]> {
     let text = attributes.message;
     // SAFETY: passed on to the caller; the handle of a registered text is its address.
-    match (attributes.message_type, text.is_null()) {
-        (MESSAGE_ASCII, false) => unsafe { narrow(text.cast()) },
-        (MESSAGE_UNICODE, false) => unsafe { wide(text.cast()) },
-        (MESSAGE_REGISTERED, false) => Cow::Borrowed(unsafe { &*text.cast::<Registered>() }.0),
-        _ => Cow::Borrowed(&[]),
+    unsafe {
+        match attributes.message_type {
+            MESSAGE_ASCII => narrow(text.cast()),
+            MESSAGE_UNICODE => wide(text.cast()),
+            MESSAGE_REGISTERED => {
+                let registered = text.cast::<Registered>().as_ref();
+                Cow::Borrowed(registered.map_or(&[], |registered| registered.0))
+            }
+            _ => Cow::Borrowed(&[]),
+        }
     }
 }
 
@@ -319,16 +324,18 @@ fn payload(attributes: &Attributes) -> Option<Payload> {
 macro_rules! of_message {
     ($narrow:ident, $wide:ident, $answer:ty, $otherwise:expr, $then:expr) => {
         unsafe extern "C" fn $narrow(message: *const c_char) -> $answer {
-            // SAFETY: NVTX passes a text or null.
             at_border($otherwise, || {
-                of_text(&unsafe { narrow(message) }, $otherwise, $then)
+                // SAFETY: NVTX passes a text or null.
+                let message = unsafe { narrow(message) };
+                of_text(&message, $otherwise, $then)
             })
         }
 
         unsafe extern "C" fn $wide(message: *const libc::wchar_t) -> $answer {
-            // SAFETY: NVTX passes a text or null.
             at_border($otherwise, || {
-                of_text(&unsafe { wide(message) }, $otherwise, $then)
+                // SAFETY: NVTX passes a text or null.
+                let message = unsafe { wide(message) };
+                of_text(&message, $otherwise, $then)
             })
         }
     };
@@ -458,13 +465,19 @@ unsafe extern "C" fn domain_name_category_w(
 }
 
 unsafe extern "C" fn name_os_thread_a(tid: u32, name: *const c_char) {
-    // SAFETY: NVTX passes a text or null.
-    at_border((), || thread_name::give(tid, &unsafe { narrow(name) }));
+    at_border((), || {
+        // SAFETY: NVTX passes a text or null.
+        let text = unsafe { narrow(name) };
+        thread_name::give(tid, &text)
+    });
 }
 
 unsafe extern "C" fn name_os_thread_w(tid: u32, name: *const libc::wchar_t) {
-    // SAFETY: NVTX passes a text or null.
-    at_border((), || thread_name::give(tid, &unsafe { wide(name) }));
+    at_border((), || {
+        // SAFETY: NVTX passes a text or null.
+        let text = unsafe { wide(name) };
+        thread_name::give(tid, &text)
+    });
 }
 
 /// The handle of a text: registered texts live for ever, as NVTX has no call that ends one.
@@ -477,16 +490,22 @@ unsafe extern "C" fn domain_register_string_a(
     _domain: *const Domain,
     text: *const c_char,
 ) -> *const Registered {
-    // SAFETY: NVTX passes a text or null.
-    at_border(core::ptr::null(), || registered(&unsafe { narrow(text) }))
+    at_border(core::ptr::null(), || {
+        // SAFETY: NVTX passes a text or null.
+        let text = unsafe { narrow(text) };
+        registered(&text)
+    })
 }
 
 unsafe extern "C" fn domain_register_string_w(
     _domain: *const Domain,
     text: *const libc::wchar_t,
 ) -> *const Registered {
-    // SAFETY: NVTX passes a text or null.
-    at_border(core::ptr::null(), || registered(&unsafe { wide(text) }))
+    at_border(core::ptr::null(), || {
+        // SAFETY: NVTX passes a text or null.
+        let text = unsafe { wide(text) };
+        registered(&text)
+    })
 }
 
 /// The handle of the domain of this name, the nameless one's without memory.
@@ -495,13 +514,19 @@ fn created(name: &[u8]) -> *const Domain {
 }
 
 unsafe extern "C" fn domain_create_a(name: *const c_char) -> *const Domain {
-    // SAFETY: NVTX passes a text or null.
-    at_border(core::ptr::null(), || created(&unsafe { narrow(name) }))
+    at_border(core::ptr::null(), || {
+        // SAFETY: NVTX passes a text or null.
+        let text = unsafe { narrow(name) };
+        created(&text)
+    })
 }
 
 unsafe extern "C" fn domain_create_w(name: *const libc::wchar_t) -> *const Domain {
-    // SAFETY: NVTX passes a text or null.
-    at_border(core::ptr::null(), || created(&unsafe { wide(name) }))
+    at_border(core::ptr::null(), || {
+        // SAFETY: NVTX passes a text or null.
+        let text = unsafe { wide(name) };
+        created(&text)
+    })
 }
 
 /// A domain lives for ever: ranges that are still open belong to it, and it is found again by its name.
