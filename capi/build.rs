@@ -118,6 +118,9 @@ fn shared_structures(c: &mut String) -> fmt::Result {
             size_bytes, name, device, stream, rank, block_dim, thread_count, kind, correlation, parent_correlation,
             size_moved_bytes, batch, step
         }
+        "ringscope_host_span" = HostSpan {
+            abi_version, struct_size, invocation_id, callable_hash, depth, timestamp_ns, duration_ns, name, attributes
+        }
     }
     Ok(())
 }

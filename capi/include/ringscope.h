@@ -174,6 +174,22 @@ typedef struct ringscope_config {
 #define RINGSCOPE_COPY_ON_DEVICE 3
 #define RINGSCOPE_FILL 4
 
+#define RINGSCOPE_HOST_SPAN_ABI_VERSION 1u
+
+/* A span as simpler's unified_log_host_span is given it, field by field: a pointer to the one serves as the other. */
+typedef struct ringscope_host_span {
+    uint32_t abi_version; /* RINGSCOPE_HOST_SPAN_ABI_VERSION */
+    uint32_t struct_size; /* bytes of the structure; more than this one's are ignored */
+    uint64_t invocation_id;
+    uint64_t callable_hash;
+    int32_t depth;
+    int32_t reserved;
+    int64_t timestamp_ns; /* CLOCK_MONOTONIC */
+    int64_t duration_ns;
+    const char *name;
+    const char *attributes; /* "k=v k=v", or null */
+} ringscope_host_span;
+
 /* A launch, from ringscope_launch_info_new; numbers that are 0 (rank: -1, step: all ones) were not given. */
 typedef struct ringscope_launch_info {
     uint64_t size_bytes; /* of this structure */
@@ -435,6 +451,11 @@ ringscope_track ringscope_track_of(const char *name) RINGSCOPE_PRIVATE_NOTHROW;
 
 /* Records a span that is over, under a name made at run time: start and duration (up to three days) in ns. */
 void ringscope_complete(const char *name, uint64_t start_ns, uint64_t duration_ns) RINGSCOPE_PRIVATE_NOTHROW;
+
+/* Records the span of another logger's structure (level kernel), with inv, hid, depth and its attributes as arguments;
+ * false when it was not recorded. A structure of another version, a shorter one, or one without a name or with a
+ * negative time is refused and counted as refused_span. The names of spans and of keys are kept, up to 16,384. */
+bool ringscope_forward_host_span(const ringscope_host_span *span) RINGSCOPE_PRIVATE_NOTHROW;
 
 /* CLOCK_MONOTONIC in ns. */
 uint64_t ringscope_now_ns(void) RINGSCOPE_PRIVATE_NOTHROW;
@@ -1407,6 +1428,11 @@ RINGSCOPE_PRIVATE_INLINE ringscope_track ringscope_track_of(const char *name)
 RINGSCOPE_PRIVATE_INLINE void ringscope_complete(const char *name, uint64_t start_ns, uint64_t duration_ns)
 {
     (void)name, (void)start_ns, (void)duration_ns;
+}
+RINGSCOPE_PRIVATE_INLINE bool ringscope_forward_host_span(const ringscope_host_span *span)
+{
+    (void)span;
+    return false;
 }
 RINGSCOPE_PRIVATE_INLINE uint64_t ringscope_now_ns(void) { return 0; }
 RINGSCOPE_PRIVATE_INLINE void ringscope_launch_begin(ringscope_launch *launch, const ringscope_launch_info *info)

@@ -145,3 +145,18 @@ pub struct LaunchInfo {
     pub(crate) batch: u64,
     pub(crate) step: u64,
 }
+
+/// `ringscope_host_span`
+#[repr(C)]
+pub struct HostSpan {
+    pub(crate) abi_version: u32,
+    pub(crate) struct_size: u32,
+    pub(crate) invocation_id: u64,
+    pub(crate) callable_hash: u64,
+    pub(crate) depth: i32,
+    pub(crate) reserved: i32,
+    pub(crate) timestamp_ns: i64,
+    pub(crate) duration_ns: i64,
+    pub(crate) name: *const c_char,
+    pub(crate) attributes: *const c_char,
+}

@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use ringscope_ringbuf::layout::{DropCause, Kind};
+use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind};
 use ringscope_ringbuf::payload::{ArgType, payload_word};
 use ringscope_ringbuf::ring::Writer;
 
@@ -222,5 +222,21 @@ impl Ring {
         };
         let word = |index: usize| payload_word(payload, index);
         self.0.put_day_long(words, payload.len(), word);
+    }
+
+    /// Records a span that is over, in ns of CLOCK_MONOTONIC, on the thread's lane; `payload` is all of its payload. A
+    /// duration of more than 2^48 ns is cut.
+    pub fn record_past(self, site: u32, start_ns: u64, duration_ns: u64, payload: &[u8]) {
+        let words = Words {
+            kind: Kind::SpanNs,
+            site,
+            lane: 0,
+            start: start_ns,
+            duration: duration_ns.min(DURATION_MAX),
+        };
+        let rest = payload.get(8..).unwrap_or_default();
+        let next = |index: usize| payload_word(rest, index);
+        self.0
+            .put(words, payload_word(payload, 0), rest.len(), next);
     }
 }

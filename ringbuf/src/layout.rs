@@ -255,11 +255,13 @@ pub enum DropCause {
     SpillFailed = 10,
     /// A device task that was delivered without a start: an empty place (nothing is missing).
     EmptyTask = 11,
+    /// A span in a structure of another library that is not one to be forwarded: of an unknown version, or damaged.
+    RefusedSpan = 12,
 }
 
 impl DropCause {
     /// Every cause, in the order of the counters.
-    pub const ALL: [DropCause; 12] = [
+    pub const ALL: [DropCause; 13] = [
         DropCause::NoRing,
         DropCause::InheritedGuard,
         DropCause::LateThread,
@@ -272,6 +274,7 @@ impl DropCause {
         DropCause::NotShownWhileOpen,
         DropCause::SpillFailed,
         DropCause::EmptyTask,
+        DropCause::RefusedSpan,
     ];
 
     /// Name in JSON and tables.
@@ -289,6 +292,7 @@ impl DropCause {
             DropCause::NotShownWhileOpen => "not_shown_while_open",
             DropCause::SpillFailed => "spill_failed",
             DropCause::EmptyTask => "empty_task",
+            DropCause::RefusedSpan => "refused_span",
         }
     }
 
@@ -301,6 +305,7 @@ impl DropCause {
                 | DropCause::InheritedGuard
                 | DropCause::LateThread
                 | DropCause::NestedSetup
+                | DropCause::RefusedSpan
         )
     }
 }

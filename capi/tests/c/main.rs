@@ -6,6 +6,7 @@
 
 mod emitted;
 mod hello;
+mod host_spans;
 mod jumps;
 mod launches;
 mod layout;
