@@ -53,6 +53,19 @@ pub fn ringscope() -> PathBuf {
     })
 }
 
+/// Header and libraries for C, installed under the folder this gives.
+pub fn c_library() -> PathBuf {
+    built("c_library", |target| {
+        run_build(cargo_build("ringscope-capi", &target_dir()));
+        let prefix = target.join("installed");
+        let capi = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("capi");
+        let mut install = Command::new(capi.join("install.sh"));
+        install.arg(&prefix).arg(target_dir().join("debug"));
+        run_build(install);
+        prefix
+    })
+}
+
 /// With a target of its own, cargo builds macros and build scripts apart from what mutants and sanitizers change.
 fn triple() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
