@@ -55,7 +55,12 @@ fn check_launch(trace: &Trace, said: Said, slack_ns: i64) {
     for span in [launch, wait, execution] {
         assert_eq!(span["name"], launch["name"]);
         assert_eq!(span["args"]["device"], device, "{span}");
-        assert_eq!(span["args"]["stream"], stream, "{span}");
+        let key = if span == execution {
+            "stream"
+        } else {
+            "to_stream"
+        };
+        assert_eq!(span["args"][key], stream, "{span}");
         assert_eq!(span["args"]["kind"], "kernel", "{span}");
     }
     let (ts, dur) = (ns(execution, "ts"), ns(execution, "dur"));

@@ -53,7 +53,7 @@ pub(crate) fn of_event<'a>(
     if let Some(site) = timeline.site(event) {
         for constant in &site.constants {
             if let Some(value) = take_value(&mut &*constant.value, constant.arg_type) {
-                put(out, &constant.key, value);
+                put(out, key_of_constant(event, &constant.key), value);
             }
         }
     }
@@ -67,6 +67,14 @@ pub(crate) fn of_event<'a>(
     }
     put_facts(timeline, event, out);
     keep_last_of_each_key(out);
+}
+
+/// Analysers take whatever has a stream for work of a device: the host's side says where it went under another key.
+fn key_of_constant<'a>(event: &Event, key: &'a str) -> &'a str {
+    match event.kind {
+        EventKind::Launch | EventKind::Wait if key == "stream" => "to_stream",
+        _ => key,
+    }
 }
 
 fn put_recorded<'a>(

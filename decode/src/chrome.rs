@@ -177,7 +177,8 @@ impl Format for Chrome<'_> {
         out.extend_from_slice(b"{\"displayTimeUnit\":\"ns\",\"baseTimeNanoseconds\":");
         put_i64(out, timeline.base_epoch_ns());
         if let Some(rank) = timeline.rank() {
-            out.extend_from_slice(b",\"distributedInfo\":{\"rank\":");
+            // Holistic Trace Analysis looks for the rank with a blank before the number.
+            out.extend_from_slice(b",\"distributedInfo\":{\"rank\": ");
             put_i64(out, rank as i64);
             out.push(b'}');
         }
