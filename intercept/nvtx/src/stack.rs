@@ -40,16 +40,15 @@ pub(crate) fn push(event: &Event<'_>) -> i32 {
 
 /// Ends the newest range of the domain; how many ranges were around it.
 pub(crate) fn pop(domain: &'static Domain) -> i32 {
-    // The clock first, so that the range does not contain its own recording.
-    let end_ticks = c_abi::ticks();
     with_stack(|stack| {
         let newest = stack.iter().rposition(|pushed| is(pushed.domain, domain));
         let Some(newest) = newest else {
             return NO_RANGE;
         };
-        if let Some(range) = stack.remove(newest).range {
-            range.end(end_ticks);
+        if let Some(range) = &stack[newest].range {
+            range.end(c_abi::ticks());
         }
+        stack.remove(newest);
         level(stack, domain)
     })
 }

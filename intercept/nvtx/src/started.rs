@@ -46,6 +46,9 @@ pub(crate) fn start(event: &Event<'_>) -> u64 {
 
 /// Ends the range of this id; an id that no open range has is passed over.
 pub(crate) fn end(id: u64) {
+    if id == NO_ID {
+        return;
+    }
     let end_ticks = c_abi::ticks();
     let ended = match place(id).try_lock() {
         Ok(mut place) => place.take_if(|(started, _)| *started == id),
