@@ -40,7 +40,7 @@ pub(crate) fn start(event: &Event<'_>) -> u64 {
         }
     }
     range.forget();
-    c_abi::count(DropCause::LaneCap);
+    c_abi::count(DropCause::NoRing);
     NO_ID
 }
 
