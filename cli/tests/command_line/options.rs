@@ -11,7 +11,7 @@ fn wrong_usage_exits_with_2() {
         &["diff", "run"],
         &["open", "trace.json", "--port", "66000"],
         &["record"],
-        &["record", "--nvtx", "--", "true"],
+        &["record", "--no-such-flag", "--", "true"],
         &["record", "--ring-size", "big", "--", "true"],
         &["decode", "--order", "random"],
         &["decode", "--split-by", "colour"],
