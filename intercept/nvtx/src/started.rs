@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ringscope::c_abi;
 use ringscope_ringbuf::layout::DropCause;
 
+use crate::domain::tried;
 use crate::event::Event;
 use crate::range::OpenRange;
 use crate::thread_name;
@@ -15,8 +16,8 @@ const PLACES: usize = 8192;
 /// The id of a range that is not recorded: NVTX ends nothing by it.
 pub(crate) const NO_ID: u64 = 0;
 
-/// A range stands at the place of its id's last digits. A lock each, which are only ever tried: a child may be forked while
-/// another thread holds one.
+/// A range stands at the place of its id's last digits. A lock each, which are tried and never waited for: a child may be
+/// forked while another thread holds one.
 static STARTED: [Mutex<Option<(u64, OpenRange)>>; PLACES] = [const { Mutex::new(None) }; PLACES];
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -50,10 +51,9 @@ pub(crate) fn end(id: u64) {
         return;
     }
     let end_ticks = c_abi::ticks();
-    let ended = match place(id).try_lock() {
-        Ok(mut place) => place.take_if(|(started, _)| *started == id),
-        Err(_) => None,
-    };
+    // Another thread may look for a free place here at this moment.
+    let ended = tried(|| place(id).try_lock())
+        .and_then(|mut place| place.take_if(|(started, _)| *started == id));
     if let Some((_, range)) = ended {
         range.end(end_ticks);
     }
