@@ -11,11 +11,11 @@ use std::os::unix::fs::FileExt;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
+use crate::file::seal_ring_header;
 use crate::layout::{
     LOCK_DROPS_OFFSET, LOCK_END_OFFSET, LOCK_FILE_LEN, RECORD_LEN, RING_CONTINUATIONS_OFFSET,
-    RING_DRAIN_ALIVE_OFFSET, RING_DRAINED_OFFSET, RING_HEAD_OFFSET, RING_MAGIC,
-    RING_OPEN_SLOTS_OFFSET, RING_SPILLED_OFFSET, RING_STATIC_LEN, Record, RingHeader,
-    ring_header_len,
+    RING_DRAIN_ALIVE_OFFSET, RING_DRAINED_OFFSET, RING_HEAD_OFFSET, RING_OPEN_SLOTS_OFFSET,
+    RING_SPILLED_OFFSET, Record, RingHeader, ring_header_len,
 };
 use crate::ring::RingMemory;
 use crate::sys;
@@ -120,14 +120,9 @@ impl MappedRing {
         let capacity_log2 = header.capacity_log2.get();
         // The file is closed here: a mapping needs no descriptor, and hosts count theirs.
         let (map, _file) = MappedFile::create(path, header_len + (RECORD_LEN << capacity_log2))?;
-        let mut header = *header;
-        header.start.magic = RING_MAGIC;
-        header.start.header_len = (header_len as u32).into();
-        header.start.crc32 =
-            crate::layout::header_crc(&header.as_bytes()[..RING_STATIC_LEN]).into();
         map.word(RING_HEAD_OFFSET)
             .store(header.base_sequence.get(), Ordering::Relaxed);
-        map.write_header(header.as_bytes());
+        map.write_header(&seal_ring_header(header));
         Ok(MappedRing {
             map,
             header_len,
