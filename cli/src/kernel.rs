@@ -299,16 +299,6 @@ pub(crate) fn wake_punctually() {
     }
 }
 
-/// How often the core was taken away from this thread although it had more to do.
-pub(crate) fn preemptions() -> u64 {
-    // SAFETY: rusage is integers, filled in by the call.
-    unsafe {
-        let mut usage: libc::rusage = MaybeUninit::zeroed().assume_init();
-        libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
-        usage.ru_nivcsw as u64
-    }
-}
-
 /// Moves this thread to another core, where it may use one, and lets it run on all of them again. A kernel that wakes a
 /// thread on the core it was on last leaves it beside a thread that is bound to that core and never sleeps.
 pub(crate) fn leave_core() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::hint;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
@@ -136,7 +137,7 @@ impl Watch {
         false
     }
 
-    /// Sleeps until something happens, to one of `descriptors` or to the run, or something is due.
+    /// Waits until something happens, to one of `descriptors` or to the run, or something is due.
     fn wait(&mut self, descriptors: &[RawFd]) {
         let mut fds = descriptors.to_vec();
         fds.extend(self.appearing.as_ref().map(DirectoryWatch::as_raw_fd));
@@ -149,9 +150,16 @@ impl Watch {
             // A thread that has just made its ring saves it itself until it is told that somebody else does.
             sleep = sleep.min(UNFINISHED_INTERVAL);
         }
-        let asleep = Instant::now();
-        kernel::wait_readable(&fds, sleep);
-        self.footing.woke(asleep.elapsed().saturating_sub(sleep));
+        let since = Instant::now();
+        if self.footing.must_stay_awake(self.drain.slack()) {
+            while !kernel::wait_readable(&fds, Duration::ZERO) && since.elapsed() < sleep {
+                hint::spin_loop();
+            }
+        } else {
+            kernel::wait_readable(&fds, sleep);
+            self.footing.slept(since.elapsed().saturating_sub(sleep));
+        }
+        self.footing.look_around();
     }
 
     /// Everything that is due now, the drain first.

@@ -79,6 +79,15 @@ impl Drain {
         }
     }
 
+    /// How much later than after [`Drain::rest`] the next pass may come without a ring being lapped.
+    pub(crate) fn slack(&self) -> Duration {
+        let slacks = self.rings.iter().map(DrainedRing::slack);
+        match self.stopped {
+            Some(_) => Duration::MAX,
+            None => slacks.min().unwrap_or(Duration::MAX),
+        }
+    }
+
     /// The process has ended: what its rings still hold stays in them.
     pub(crate) fn process_ended(&mut self, nonce: u64) {
         let (ended, alive) = std::mem::take(&mut self.rings)

@@ -28,13 +28,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The pace of a ring of `capacity` records that appeared at `now_ns`.
+    /// The pace of a ring of `capacity` records that appeared at `now_ns`: a thread that needs a ring may be about to
+    /// record as fast as it can.
     pub(super) fn new(capacity: u64, now_ns: u64) -> Pace {
         Pace {
             capacity: capacity as f64,
             looked_ns: now_ns,
             moved_ns: now_ns,
-            records_per_s: 0.0,
+            records_per_s: SUDDEN_RECORDS_PER_S,
         }
     }
 
@@ -74,6 +75,15 @@ impl Pace {
         } else {
             rest
         }
+    }
+
+    /// How long after its rest the ring is lapped, at its present rate.
+    pub(super) fn slack(&self) -> Duration {
+        if self.is_quiet() {
+            return Duration::MAX;
+        }
+        let lap_s = self.capacity / self.records_per_s.max(1.0);
+        Duration::from_secs_f64(lap_s).saturating_sub(self.rest())
     }
 }
 

@@ -122,6 +122,11 @@ impl DrainedRing {
         self.pace.rest().saturating_sub(since_look)
     }
 
+    /// How long after its rest the ring is lapped, at its present rate.
+    pub(super) fn slack(&self) -> Duration {
+        self.pace.slack()
+    }
+
     /// Copies what was published since the last call.
     pub(super) fn drain(&mut self, bench: &mut Bench) -> Result<(), Failure> {
         let now_ns = clock::monotonic_ns();
