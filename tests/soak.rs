@@ -33,21 +33,21 @@ fn lines<'a, const N: usize>(said: &'a str, word: &'a str) -> impl Iterator<Item
 }
 
 /// Switches the level and decodes, over and over, until the process has ended; how often.
-fn disturb(child: &mut Child, dir: &Path, trace: &Path) -> u64 {
+fn disturb(child: &mut Child, ringscope: &Path, dir: &Path, trace: &Path) -> u64 {
     let mut rounds = 0;
     while child.try_wait().expect("the writer is ours").is_none() {
         let Some(run) = runs_in(dir).pop() else {
             continue;
         };
         let told = |arguments: &[&str]| {
-            let mut told = command(&ringscope());
+            let mut told = command(ringscope);
             told.arg(arguments[0]).arg(&run).args(&arguments[1..]);
             told.stdout(Stdio::null()).stderr(Stdio::null());
             told.status().expect("ringscope starts");
         };
         told(&["level", "off"]);
         told(&["level", "e2e,kernel"]);
-        let mut decode: Command = command(&ringscope());
+        let mut decode: Command = command(ringscope);
         decode
             .args(["decode", "-o"])
             .arg(trace)
@@ -69,8 +69,10 @@ fn nothing_grows_and_nothing_goes_uncounted() {
     let threads = number("RINGSCOPE_SOAK_THREADS", 300);
     let (dir, elsewhere) = (new_dir(Medium::Memory), new_dir(Medium::Memory));
     let (log, trace) = (elsewhere.path().join("log"), elsewhere.path().join("trace"));
+    // Built before the clock starts, where it is not there yet.
+    let (ringscope, writer) = (ringscope(), writer());
     let started = Instant::now();
-    let mut child = command(&writer())
+    let mut child = command(&writer)
         .arg("soak")
         .args([format!("events={events}"), format!("threads={threads}")])
         .env("RINGSCOPE_DIR", dir.path())
@@ -78,7 +80,7 @@ fn nothing_grows_and_nothing_goes_uncounted() {
         .stdout(std::fs::File::create(&log).expect("a log"))
         .spawn()
         .expect("the writer starts");
-    let rounds = disturb(&mut child, dir.path(), &trace);
+    let rounds = disturb(&mut child, &ringscope, dir.path(), &trace);
     let took = started.elapsed();
     assert!(child.wait().expect("the writer is ours").success());
     let said = std::fs::read_to_string(&log).expect("the log");
