@@ -285,15 +285,15 @@ impl Write for Sink<'_, '_> {
 /// Argument values between a span's entry and its end. The words behind the first stand in the span's open slot, in a
 /// buffer of the thread, or with who made the payload.
 ///
-/// Small and passed by value, so that it lives in registers where it is made: bytes that are stored one width and read
-/// back another stall the processor for longer than everything else here takes.
+/// Two words and passed by value, so that it lives in registers where it is made and comes back in registers where that
+/// is a function of its own: bytes that are stored one width and read back another stall the processor for longer than
+/// everything else here takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payload {
     /// The first eight bytes, zeros behind the end.
     pub(crate) word: u64,
-    len: u32,
-    /// Number of the long buffer in use, plus one; 0 for none.
-    long: u32,
+    /// Length of all of it, and from bit 32 on the number of the long buffer in use, plus one; 0 for none.
+    extent: u64,
 }
 
 impl Payload {
@@ -301,8 +301,7 @@ impl Payload {
     pub(crate) const fn empty() -> Payload {
         Payload {
             word: 0,
-            len: 0,
-            long: 0,
+            extent: 0,
         }
     }
 
@@ -317,8 +316,7 @@ impl Payload {
                 } else {
                     0
                 },
-                len: A::WORD_LEN,
-                long: 0,
+                extent: u64::from(A::WORD_LEN),
             };
         }
         if level::keeps_values_out() {
@@ -339,8 +337,7 @@ impl Payload {
         out.flush();
         let payload = Payload {
             word: out.first,
-            len: out.len as u32,
-            long: 0,
+            extent: out.len as u64,
         };
         (payload, out.cut)
     }
@@ -377,31 +374,45 @@ impl Payload {
         if is_cut && LongValues::is_short(number) {
             ring.long_values.give(number);
         }
-        let long = number + 1;
-        Some((Payload { long, ..payload }, is_cut))
+        Some((payload.in_long(number), is_cut))
     }
 
     /// True when `word` is all of it.
     #[inline(always)]
     pub(crate) fn is_word(&self) -> bool {
-        self.len <= 8
+        self.len() <= 8
     }
 
     /// Length of all of it.
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        self.len as usize
+        self.extent as u32 as usize
+    }
+
+    /// Number of the long buffer in use, plus one; 0 for none.
+    #[inline(always)]
+    fn long(&self) -> u32 {
+        (self.extent >> 32) as u32
+    }
+
+    /// The same, its words behind the first in the long buffer `number`.
+    fn in_long(self, number: u32) -> Payload {
+        Payload {
+            extent: self.len() as u64 | u64::from(number + 1) << 32,
+            ..self
+        }
     }
 
     /// Length of the bytes behind the first word.
     #[inline(always)]
     pub(crate) fn rest_len(&self) -> usize {
-        (self.len as usize).saturating_sub(8)
+        self.len().saturating_sub(8)
     }
 
     /// All words that the payload may take behind the first.
     #[inline(always)]
     fn words<'a>(&self, own: &'a [AtomicU64], ring: &'a ThreadRing) -> &'a [AtomicU64] {
-        match self.long {
+        match self.long() {
             0 => own,
             long => ring.long_values.words(long - 1),
         }
@@ -417,7 +428,7 @@ impl Payload {
     /// True when the words do not stand with who made the payload.
     #[inline(always)]
     pub(crate) fn is_long(&self) -> bool {
-        self.long != 0
+        self.long() != 0
     }
 
     /// Appends an argument that became known late; false when it had to be cut or does not fit.
@@ -430,7 +441,7 @@ impl Payload {
     ) -> bool {
         loop {
             let words = self.words(own, ring);
-            let is_longest = self.long != 0 && !LongValues::is_short(self.long - 1);
+            let is_longest = self.long() != 0 && !LongValues::is_short(self.long() - 1);
             if self.put_late(words, ring.max_payload(), key_id, value, !is_longest) {
                 return true;
             }
@@ -453,7 +464,7 @@ impl Payload {
         value: &V,
         whole: bool,
     ) -> bool {
-        let before = Out::resume(self.word, words, self.len as usize, limit);
+        let before = Out::resume(self.word, words, self.len(), limit);
         let mut out = before.copied();
         out.fixed(u64::from(key_id), 4);
         out.fixed(V::TYPE as u64, 1);
@@ -463,7 +474,8 @@ impl Payload {
         let is_there = out.len > key_end && !(whole && out.cut);
         let mut kept = if is_there { out.copied() } else { before };
         kept.flush();
-        (self.word, self.len) = (kept.first, kept.len as u32);
+        self.word = kept.first;
+        self.extent += (kept.len - self.len()) as u64;
         !out.cut
     }
 
@@ -472,7 +484,7 @@ impl Payload {
     #[inline(never)]
     fn move_to_longer(&mut self, words: &[AtomicU64], ring: &ThreadRing) -> bool {
         let buffers = &ring.long_values;
-        let short = match self.long {
+        let short = match self.long() {
             0 => buffers.take_short(),
             _ => None,
         };
@@ -482,18 +494,18 @@ impl Payload {
         for (to, from) in buffers.words(number).iter().zip(words) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        if self.long != 0 {
-            buffers.give(self.long - 1);
+        if self.long() != 0 {
+            buffers.give(self.long() - 1);
         }
-        self.long = number + 1;
+        *self = self.in_long(number);
         true
     }
 
     /// Gives the long buffer back.
     #[inline(always)]
     pub(crate) fn release(&mut self, ring: &ThreadRing) {
-        if self.long != 0 {
-            ring.long_values.give(self.long - 1);
+        if self.long() != 0 {
+            ring.long_values.give(self.long() - 1);
             *self = Payload::empty();
         }
     }
