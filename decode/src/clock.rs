@@ -315,10 +315,15 @@ impl Conversion {
         // Rounding moves a tick by one nanosecond at the most: the answer lies near the line's own.
         let rise_ns = i128::from(line.rise_ns.max(1));
         let ns_from_line = i128::from(ns) - i128::from(line.mono_ns);
-        let guess = i128::from(line.ticks) + ns_from_line * i128::from(line.run_ticks) / rise_ns;
+        // Damaged pairs run for any number of ticks: a guess beyond all numbers is beyond all ticks too.
+        let ticks_from_line = ns_from_line.saturating_mul(line.run_ticks.into()) / rise_ns;
+        let guess = ticks_from_line.saturating_add(line.ticks.into());
         let slack = 2 + 2 * i128::from(line.run_ticks) / rise_ns;
         let clamp = |ticks: i128| ticks.clamp(0, i128::from(u64::MAX)) as u64;
-        let (mut low, mut high) = (clamp(guess - slack), clamp(guess + slack));
+        let (mut low, mut high) = (
+            clamp(guess.saturating_sub(slack)),
+            clamp(guess.saturating_add(slack)),
+        );
         if self.to_ns(low) >= ns {
             low = 0;
         }
@@ -632,6 +637,18 @@ mod tests {
                 prop_assert!(first == 0 || clock.ticks(first - 1) < ns);
             }
             prop_assert_eq!(cursor.ns(u64::MAX), clock.ticks(u64::MAX));
+        }
+
+        #[test]
+        fn no_pairs_are_too_far_apart(
+            pairs in prop::collection::vec(any::<(u64, i64, u32)>(), 0..6),
+            ns in prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX)],
+        ) {
+            let pairs: Vec<Pair> = pairs.into_iter().map(|(t, n, u)| pair(t, n, u)).collect();
+            let conversion = Conversion::from_pairs(&pairs, 0).unwrap_or_else(Conversion::identity);
+            let first = conversion.first_tick_at(ns);
+            prop_assert!(conversion.to_ns(first) >= ns || first == u64::MAX);
+            prop_assert!(first == 0 || conversion.to_ns(first - 1) < ns);
         }
 
         #[test]

@@ -299,10 +299,7 @@ pub(crate) struct Payload {
 impl Payload {
     #[inline(always)]
     pub(crate) const fn empty() -> Payload {
-        Payload {
-            word: 0,
-            extent: 0,
-        }
+        Payload { word: 0, extent: 0 }
     }
 
     /// Encodes `args`, into `words` what follows the first word. With a `ring`, values that do not fit there go to one
