@@ -11,7 +11,7 @@ const LIMITS: [(&str, f64); 15] = [
     ("record without clock reads", 59.0),
     ("span", 124.0),
     ("span, 1 argument", 130.0),
-    ("span, 3 arguments", 281.0),
+    ("span, 3 arguments", 265.0),
     ("instant", 51.0),
     ("counter", 47.0),
     ("lap, per phase", 104.0),
