@@ -93,31 +93,60 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
+    /// A ring that was looked at for a while and in which next to nothing was recorded, at `now_ns`.
+    fn slow(capacity: u64, now_ns: &mut u64) -> Pace {
+        let mut pace = Pace::new(capacity, *now_ns);
+        for _ in 0..80 {
+            *now_ns += MS;
+            pace.look(1, *now_ns);
+        }
+        pace
+    }
+
     #[test]
     fn the_pace_follows_the_ring() {
-        let mut pace = Pace::new(32_768, 0);
+        let mut now_ns = 0;
+        let mut pace = slow(32_768, &mut now_ns);
         let watch = pace.rest();
         assert!(watch <= Duration::from_micros(500), "{watch:?}");
         // 20 M records a second: an eighth of the ring.
-        pace.look(20_000, MS);
+        now_ns += MS;
+        pace.look(20_000, now_ns);
         assert_eq!(pace.rest(), Duration::from_nanos(204_800));
         // A burst of 200 M a second leaves no time.
-        pace.look(200_000, 2 * MS);
+        now_ns += MS;
+        pace.look(200_000, now_ns);
         assert_eq!(pace.rest(), Duration::ZERO);
-        for look in 3..40 {
-            pace.look(1, look * MS);
+        for _ in 0..40 {
+            now_ns += MS;
+            pace.look(1, now_ns);
         }
         assert_eq!(pace.rest(), watch);
         assert!(!pace.is_quiet());
-        pace.look(0, 1100 * MS);
+        pace.look(0, now_ns + 1100 * MS);
         assert!(pace.is_quiet());
         assert_eq!(pace.rest(), LONGEST_REST);
-        pace.look(1, 1101 * MS);
+        pace.look(1, now_ns + 1101 * MS);
         assert_eq!(pace.rest(), watch);
     }
 
     #[test]
     fn small_rings_are_not_looked_at_without_end() {
-        assert_eq!(Pace::new(512, 0).rest(), SHORTEST_WATCH);
+        assert_eq!(slow(512, &mut 0).rest(), SHORTEST_WATCH);
+    }
+
+    #[test]
+    fn a_new_ring_may_be_lapped_soon_and_a_quiet_one_never() {
+        let mut pace = Pace::new(32_768, 0);
+        assert!(
+            pace.slack() < Duration::from_micros(500),
+            "{:?}",
+            pace.slack()
+        );
+        pace.look(20_000, MS);
+        // A lap takes 1.6 ms at this rate, which decays from that of the beginning.
+        assert!(pace.slack() < Duration::from_micros(1639));
+        pace.look(0, 1100 * MS);
+        assert_eq!(pace.slack(), Duration::MAX);
     }
 }
