@@ -12,6 +12,11 @@ use crate::failure::Failure;
 const NVTX_VARIABLE: &str = "NVTX_INJECTION64_PATH";
 const NVTX_LIBRARY: &str = "libringscope_nvtx.so";
 
+/// The variable that OpenCL's loader takes the paths of its layers from, and what stands between two of them.
+const OPENCL_VARIABLE: &str = "OPENCL_LAYERS";
+const OPENCL_SEPARATOR: &str = ":";
+const OPENCL_LIBRARY: &str = "libringscope_opencl.so";
+
 /// What is recorded of programs that do not use ringscope themselves.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is recorded")]
@@ -19,24 +24,47 @@ pub(crate) struct InterceptArgs {
     /// Record NVTX annotations too, by libringscope_nvtx.so beside this program or in ../lib
     #[arg(long)]
     pub(crate) nvtx: bool,
+    /// Record what OpenCL is told to do and when devices did it, by libringscope_opencl.so, found likewise
+    #[arg(long)]
+    pub(crate) opencl: bool,
 }
 
 impl InterceptArgs {
     /// What the program's environment needs for it; tells of a variable of the user's that gives way.
     pub(crate) fn environment(&self) -> Result<Vec<(&'static str, OsString)>, Failure> {
-        if !self.nvtx {
-            return Ok(Vec::new());
+        let mut environment = Vec::new();
+        if self.nvtx {
+            environment.push((NVTX_VARIABLE, nvtx_library()?));
         }
-        let library = find_library(NVTX_LIBRARY)?;
-        if let Some(set) = env::var_os(NVTX_VARIABLE).filter(|set| *set != *library) {
-            eprintln!(
-                "ringscope: record: {NVTX_VARIABLE}: {}: gives way to {} in the program, as --nvtx asks",
-                Path::new(&set).display(),
-                library.display()
-            );
+        if self.opencl {
+            environment.push((OPENCL_VARIABLE, opencl_layers()?));
         }
-        Ok(vec![(NVTX_VARIABLE, library.into_os_string())])
+        Ok(environment)
     }
+}
+
+/// NVTX loads one library.
+fn nvtx_library() -> Result<OsString, Failure> {
+    let library = find_library(NVTX_LIBRARY)?;
+    if let Some(set) = env::var_os(NVTX_VARIABLE).filter(|set| *set != *library) {
+        eprintln!(
+            "ringscope: record: {NVTX_VARIABLE}: {}: gives way to {} in the program, as --nvtx asks",
+            Path::new(&set).display(),
+            library.display()
+        );
+    }
+    Ok(library.into_os_string())
+}
+
+/// The layers that were named already, and ours behind them.
+fn opencl_layers() -> Result<OsString, Failure> {
+    let library = find_library(OPENCL_LIBRARY)?.into_os_string();
+    let Some(mut layers) = env::var_os(OPENCL_VARIABLE).filter(|set| !set.is_empty()) else {
+        return Ok(library);
+    };
+    layers.push(OPENCL_SEPARATOR);
+    layers.push(library);
+    Ok(layers)
 }
 
 /// The library of this name that was installed or built with this program.
