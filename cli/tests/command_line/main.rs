@@ -7,6 +7,7 @@ mod comparing;
 mod devices;
 mod doctor;
 mod imports;
+mod layers;
 mod levels;
 mod opening;
 mod options;

@@ -2,7 +2,8 @@
 //!
 //! All times of OpenCL's profiling are ns of the device's clock. Where it can be asked (`clGetDeviceAndHostTimer`) it is, between two
 //! reads of the host's. Elsewhere commands serve: `CL_PROFILING_COMMAND_QUEUED` is what the device's clock said while the host was
-//! in the call that enqueued, so each command brackets it; of all commands of a period the one with the shortest call is taken.
+//! in the call that enqueued, so each command brackets it; of all commands of a period the one with the shortest call is taken, unless
+//! even that was long: a call may translate a kernel first.
 
 use std::sync::Mutex;
 
@@ -12,10 +13,16 @@ use crate::cl::DeviceId;
 use crate::registry::open;
 use crate::target;
 
+/// A bracket this many times as wide as the narrowest so far makes no anchor.
+const MAX_TIMES_NARROWEST: u64 = 4;
 /// Ticks a second of all clocks.
 const FREQUENCY_HZ: u64 = 1_000_000_000;
-/// Between two anchors.
-const PERIOD_NS: u64 = 100_000_000;
+/// Between two anchors: the longer, the less do their brackets say of the clock's rate that is not so.
+const PERIOD_NS: u64 = 1_000_000_000;
+/// Between the last two anchors of a process.
+const MIN_PERIOD_NS: u64 = PERIOD_NS / 4;
+/// Commands before the first anchor, unless the process ends: the first calls are slow.
+const COMMANDS_BEFORE_FIRST: u32 = 16;
 /// Reads of the device's clock for one anchor: the one in the shortest time is taken.
 const READS: u32 = 8;
 
@@ -49,8 +56,45 @@ pub(crate) struct Device {
 struct Anchors {
     /// Device time of the newest anchor.
     newest_ns: Option<u64>,
+    /// Commands before there was one.
+    commands_before: u32,
     /// The best bracket since.
     best: Option<Bracket>,
+    /// Width of the narrowest bracket of all.
+    narrowest_ticks: Option<u64>,
+}
+
+impl Anchors {
+    fn is_due(&self, now_ns: u64) -> bool {
+        match self.newest_ns {
+            Some(newest_ns) => now_ns.saturating_sub(newest_ns) >= PERIOD_NS,
+            None => self.commands_before >= COMMANDS_BEFORE_FIRST,
+        }
+    }
+
+    /// Takes a bracket, if it is the best of its period.
+    fn offer(&mut self, bracket: Bracket) {
+        let width = bracket.width();
+        if self.best.is_none_or(|best| width < best.width()) {
+            self.best = Some(bracket);
+        }
+        let narrowest = self.narrowest_ticks.get_or_insert(width);
+        *narrowest = width.min(*narrowest);
+    }
+
+    /// The last anchor of the process, if it is far enough from the one before.
+    fn take_last(&mut self) -> Option<Bracket> {
+        let newest_ns = self.newest_ns;
+        self.take().filter(|best| {
+            newest_ns.is_none_or(|newest| best.device_ns >= newest.saturating_add(MIN_PERIOD_NS))
+        })
+    }
+
+    /// The anchor of this period, if there is a good one.
+    fn take(&mut self) -> Option<Bracket> {
+        let limit = self.narrowest_ticks?.saturating_mul(MAX_TIMES_NARROWEST);
+        self.best.take_if(|best| best.width() <= limit)
+    }
 }
 
 /// Numbers of streams: those of released queues are given to new ones, so that there are as few as queues at a time.
@@ -105,15 +149,13 @@ impl Device {
         queued_ns: impl FnOnce() -> Option<u64>,
     ) {
         let (is_due, best) = {
-            let anchors = open(self.anchors.lock());
-            let is_due = anchors
-                .newest_ns
-                .is_none_or(|newest| end_ns.saturating_sub(newest) >= PERIOD_NS);
-            (is_due, anchors.best)
+            let mut anchors = open(self.anchors.lock());
+            anchors.commands_before += u32::from(anchors.newest_ns.is_none());
+            (anchors.is_due(end_ns), anchors.best)
         };
         let width = after_ticks.saturating_sub(before_ticks);
         let found = match self.has_clock {
-            true if is_due => self.read_clock(),
+            true if is_due || best.is_none() => self.read_clock(),
             true => None,
             false if best.is_some_and(|best| best.width() <= width) => None,
             false => queued_ns().map(|device_ns| Bracket {
@@ -126,14 +168,12 @@ impl Device {
             return;
         }
         let mut anchors = open(self.anchors.lock());
-        if let Some(found) = found
-            && anchors.best.is_none_or(|best| found.width() < best.width())
-        {
-            anchors.best = Some(found);
+        if let Some(found) = found {
+            anchors.offer(found);
         }
-        if is_due {
+        if anchors.is_due(end_ns) {
             anchors.newest_ns = Some(end_ns);
-            let best = anchors.best.take();
+            let best = anchors.take();
             drop(anchors);
             self.publish(best);
         }
@@ -141,7 +181,7 @@ impl Device {
 
     /// The last anchor of the process.
     pub(crate) fn anchor_at_end(&self) {
-        let best = open(self.anchors.lock()).best.take();
+        let best = open(self.anchors.lock()).take_last();
         self.publish(best);
     }
 
@@ -180,7 +220,63 @@ fn has_timer(version: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::has_timer;
+    use super::{Anchors, Bracket, COMMANDS_BEFORE_FIRST, MIN_PERIOD_NS, PERIOD_NS, has_timer};
+
+    fn bracket(width: u64) -> Bracket {
+        Bracket {
+            before_ticks: 1_000,
+            device_ns: 5,
+            after_ticks: 1_000 + width,
+        }
+    }
+
+    #[test]
+    fn the_narrowest_bracket_of_a_period_is_its_anchor_unless_it_is_wide() {
+        let mut anchors = Anchors::default();
+        assert!(anchors.take().is_none());
+        for width in [90, 10, 40] {
+            anchors.offer(bracket(width));
+        }
+        assert_eq!(anchors.take().map(|best| best.width()), Some(10));
+        anchors.offer(bracket(41));
+        assert!(anchors.take().is_none());
+        anchors.offer(bracket(40));
+        assert_eq!(anchors.take().map(|best| best.width()), Some(40));
+    }
+
+    #[test]
+    fn an_anchor_is_due_after_some_commands_and_then_a_period_after_the_newest() {
+        let mut anchors = Anchors {
+            commands_before: COMMANDS_BEFORE_FIRST - 1,
+            ..Anchors::default()
+        };
+        assert!(!anchors.is_due(u64::MAX));
+        anchors.commands_before += 1;
+        assert!(anchors.is_due(0));
+        anchors.newest_ns = Some(7);
+        assert!(!anchors.is_due(6 + PERIOD_NS) && anchors.is_due(7 + PERIOD_NS));
+    }
+
+    #[test]
+    fn the_last_anchor_is_not_close_to_the_one_before() {
+        for (newest_ns, expected) in [(None, true), (Some(5), false)] {
+            let mut anchors = Anchors {
+                newest_ns,
+                ..Anchors::default()
+            };
+            anchors.offer(bracket(1));
+            assert_eq!(anchors.take_last().is_some(), expected, "{newest_ns:?}");
+        }
+        let mut anchors = Anchors {
+            newest_ns: Some(5),
+            ..Anchors::default()
+        };
+        anchors.offer(Bracket {
+            device_ns: 5 + MIN_PERIOD_NS,
+            ..bracket(1)
+        });
+        assert!(anchors.take_last().is_some());
+    }
 
     #[test]
     fn only_devices_of_opencl_2_1_and_later_are_asked_for_their_clock() {
