@@ -171,12 +171,26 @@ static void many_threads(cl_command_queue queue)
     printf("launches threads %d\n", THREADS * LAUNCHES);
 }
 
+/* Kernels that come one after the other, mostly at the same address. */
+static void one_after_the_other(cl_command_queue queue)
+{
+    for (int i = 0; i < 20; i++) {
+        cl_kernel run = kernel(i % 2 ? "odd" : "even");
+        launch(queue, run, NULL);
+        EXPECT("clFinish", clFinish(queue), CL_SUCCESS);
+        clReleaseKernel(run);
+    }
+    printf("launches odd 10\nlaunches even 10\n");
+}
+
 int main(void)
 {
     const char *source = "kernel void measured(global int *a) { a[get_global_id(0)]++; }\n"
                          "kernel void quiet(global int *a) { a[get_global_id(0)]++; }\n"
                          "kernel void threads(global int *a) { a[get_global_id(0)]++; }\n"
                          "kernel void unordered(global int *a) { a[get_global_id(0)]++; }\n"
+                         "kernel void odd(global int *a) { a[get_global_id(0)]++; }\n"
+                         "kernel void even(global int *a) { a[get_global_id(0)]++; }\n"
                          "kernel void uncollected(global int *a) { a[get_global_id(0)]++; }\n";
     cl_platform_id platform;
     cl_int status;
@@ -209,7 +223,11 @@ int main(void)
     events_look_as_asked(quiet, silent);
     printf("launches quiet %d\n", LAUNCHES + 1);
     copies(measuring, quiet);
-    many_threads(quiet);
+    cl_command_queue shared = queue_with(NULL);
+    many_threads(shared);
+    /* Released with commands that nobody has waited for. */
+    EXPECT("clReleaseCommandQueue", clReleaseCommandQueue(shared), CL_SUCCESS);
+    one_after_the_other(quiet);
 
     cl_command_queue_properties can = 0;
     clGetDeviceInfo(device, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES, sizeof can, &can, NULL);
