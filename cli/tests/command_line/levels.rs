@@ -58,7 +58,7 @@ fn recording_begins_late_and_stops_early() {
     let steps = ["level:0", "level:3", "level:0", "end"];
     sandbox
         .record(
-            &["--no-decode", "--delay", "50ms", "--duration", "50ms"],
+            &["--no-decode", "--delay", "50ms", "--duration", "1s"],
             &steps,
         )
         .expect_code(0);
