@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::sandbox::{Outcome, Sandbox};
 
 const LIBRARY: &str = "libringscope_opencl.so";
@@ -63,4 +65,50 @@ fn a_layer_that_is_missing_is_told_and_the_program_is_not_started() {
             .starts_with("ringscope: record: libringscope_opencl.so: expected ")
     );
     assert_eq!(outcome.stdout, "");
+}
+
+/// Records the program that is an implementation by itself; its trace, where there is one.
+fn trace_of_program(arguments: [&str; 2]) -> Option<Value> {
+    let sandbox = install(true);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/layered.c");
+    let mut compile = Command::new("cc");
+    compile.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror"]);
+    compile
+        .arg(source)
+        .arg("-o")
+        .arg(sandbox.path("layered"))
+        .arg("-ldl");
+    assert!(compile.status().unwrap().success());
+    let mut command = Command::new(sandbox.path("bin/ringscope"));
+    command
+        .args(["record", "--opencl", "-o", "trace.json", "--", "./layered"])
+        .args(arguments)
+        .current_dir(sandbox.path("."))
+        .env_remove("OPENCL_LAYERS")
+        .env("RINGSCOPE_DIR", sandbox.path("runs"));
+    Outcome::from(command.output().unwrap()).expect_code(5);
+    let trace = fs::read_to_string(sandbox.path("trace.json")).ok()?;
+    Some(serde_json::from_str(&trace).unwrap())
+}
+
+#[test]
+fn what_the_implementation_refuses_the_layer_the_program_does_not_notice() {
+    // A table without functions that the layer needs is left as it is.
+    assert_eq!(trace_of_program(["OpenCL 1.2 ", "47"]), None);
+    for version in ["OpenCL 1.2 ", "OpenCL 2.1 "] {
+        let trace = trace_of_program([version, "149"]).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap();
+        let with = |key: &str| {
+            events
+                .iter()
+                .filter(|event| event["args"][key].is_u64())
+                .count()
+        };
+        // One without times, two without events, and the rest.
+        assert_eq!(with("work_items"), 43, "{version}");
+        assert_eq!(with("stream"), 40, "{version}");
+        let clock = &trace["metadata"]["device_clocks"][0];
+        assert_eq!(clock["name"], "made by hand");
+        assert_eq!(clock["alignment"], "anchors", "{version}");
+    }
 }
