@@ -82,7 +82,9 @@ def run_command(arguments: Sequence[str]) -> bytes:
     done = subprocess.run([_find(), *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise CommandError(lines[-1] if lines else f"ringscope: exit status {done.returncode}")
+        # Wrong usage ends with where help is; what is wrong stands before that.
+        wrong = [line for line in lines if line.startswith("error: ")]
+        raise CommandError((wrong or lines[-1:] or [f"ringscope: exit status {done.returncode}"])[0])
     return done.stdout
 
 

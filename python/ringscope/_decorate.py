@@ -9,6 +9,8 @@ from typing import Any, Callable
 
 def decorate(template: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     """What `template(function)` gives: the function, recorded."""
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(decorate(template, function.__func__))
     new_span = template._copy
     if inspect.isasyncgenfunction(function):
         wrapped = _of_async_generator(new_span, function)

@@ -23,13 +23,18 @@ class ClockDomain:
     def __init__(self, name: str, frequency_hz: int) -> None:
         self.id = next(_domain_ids)
         self.name = name
-        self.frequency_hz = frequency_hz
+        self.frequency_hz = _word(frequency_hz) or 0
         self._published = 0
 
     def anchor(self, host_before_ticks: int, device_ticks: int, host_after_ticks: int) -> None:
         """The device's clock as it was read between two host ticks (see `ticks()`): aligns the two."""
-        self._publish()
-        _ringscope._publish_anchor(self.id, host_before_ticks, device_ticks, host_after_ticks)
+        before, device, after = _word(host_before_ticks), _word(device_ticks), _word(host_after_ticks)
+        if before is None or device is None or after is None:
+            return
+        # A pair that can't be one would move the whole time line.
+        if before <= after <= self.ticks():
+            self._publish()
+            _ringscope._publish_anchor(self.id, before, device, after)
 
     @staticmethod
     def ticks() -> int:
@@ -84,24 +89,40 @@ class Launch:
 
     def device_span(self, start_ticks: int, end_ticks: int, clock_domain: ClockDomain, **options: Any) -> None:
         """The kernel's execution, in ticks of the device's clock; category and level are the launch's unless given."""
+        start, end = _word(start_ticks), _word(end_ticks)
+        lane = self._lane(clock_domain)
+        if start is None or end is None or lane is None:
+            return
         clock_domain._publish()
-        key = (self._device, self._stream, clock_domain.id)
+        options = {"cat": self._options["cat"], "level": self._options["level"], **options}
+        _ringscope._device_span(self._name, lane, self.correlation, start, max(0, end - start), **options)
+
+    def _lane(self, clock_domain: ClockDomain) -> Optional[int]:
+        device, stream = _word(self._device, 32), _word(self._stream, 32)
+        if device is None or stream is None:
+            return None
+        key = (device, stream, clock_domain.id)
         if key not in _streams:
-            _streams[key] = _ringscope._stream(*key, f"stream {self._stream}")
-        lane = _streams[key]
-        if lane is not None:
-            duration_ticks = max(0, end_ticks - start_ticks)
-            options = {"cat": self._options["cat"], "level": self._options["level"], **options}
-            _ringscope._device_span(self._name, lane, self.correlation, start_ticks, duration_ticks, **options)
+            _streams[key] = _ringscope._stream(*key, f"stream {stream}")
+        return _streams[key]
 
 
-def launch(name: str, *, device: int = 0, stream: int = 0, correlation: Optional[int] = None, **options: Any) -> Launch:
+def launch(name: str, *, device: int = 0, stream: int = 0, correlation: Any = None, **options: Any) -> Launch:
     """Describes a kernel launch; options are those of `span()`, but for the defaults `cat="kernel"` and `level="kernel"`.
 
-    Without a correlation id one is made up.
+    Without a correlation id one is made up; one that is no number is replaced by a number that stands for it.
     """
     options = {"cat": "kernel", "level": "kernel", **options}
     if correlation is None:
         # Unique among the processes of a run: pids take 22 bits, and flow ids must stay below 2^53.
         correlation = (os.getpid() & 0x3FFFFF) << 31 | next(_correlations) & 0x7FFFFFFF
-    return Launch(name, device, stream, correlation, options)
+    return Launch(name, device, stream, _ringscope._id(correlation), options)
+
+
+def _word(number: Any, bits: int = 64) -> Optional[int]:
+    """A number as a record holds it; `None` for what is none: launches must not fail by what they are described with."""
+    try:
+        word = int(number)
+    except Exception:
+        return None
+    return word if 0 <= word < 1 << bits else None

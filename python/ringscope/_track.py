@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from types import TracebackType
-from typing import Any, Optional, Type, Union
+from typing import Any, Optional, Type
 
 from ringscope import _ringscope
 
@@ -35,14 +35,23 @@ class track:
         error: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        _current.reset(self._tokens.pop())
+        # The newest one of this context: tasks that share this object leave in any order.
+        for token in reversed(self._tokens[:]):
+            try:
+                _current.reset(token)
+            except (ValueError, RuntimeError):
+                continue
+            self._tokens.remove(token)
+            return
+        # Entered in a context that is left elsewhere, as generators are that another task closes.
+        del self._tokens[-1:]
 
 
-def flow_out(id: Union[int, str], name: str = "flow", **options: Any) -> None:
+def flow_out(id: Any, name: str = "flow", **options: Any) -> None:
     """An arrow leaves here, from the span that encloses this moment, to where `flow_in` takes the same id."""
     _ringscope._flow_out(name, id, **options)
 
 
-def flow_in(id: Union[int, str], name: str = "flow", **options: Any) -> None:
+def flow_in(id: Any, name: str = "flow", **options: Any) -> None:
     """The arrow with this id arrives here."""
     _ringscope._flow_in(name, id, **options)

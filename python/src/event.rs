@@ -4,17 +4,17 @@
 use pyo3_ffi::*;
 use ringscope::c_abi::{self, Ring};
 use ringscope::dynamic::{self, Event};
-use ringscope_ringbuf::layout::Kind;
-use ringscope_ringbuf::payload::ArgType;
+use ringscope_ringbuf::layout::{DropCause, Kind};
 
 use crate::arguments::Call;
 use crate::frame::Form;
-use crate::interpreter::{is_text, none, type_error, with_text};
+use crate::interpreter::{none, type_error};
 use crate::payload::Payload;
-use crate::{lane, span, thread};
+use crate::{lane, number, span, thread};
 
-/// What an event function does once it knows the place: the ring, the place's id, the lane, the payload.
-type Put = unsafe fn(Ring, u32, u16, &Payload, Call) -> bool;
+/// What an event function does once it knows the place: the ring, the place's id, the lane, the payload. `None` when
+/// what it was given is no event.
+type Put = unsafe fn(Ring, u32, u16, &Payload, Call) -> Option<()>;
 
 /// Reads `function(name, …, *, cat, level, args, **keys)` with `own` positional arguments behind the name, and records.
 #[inline(always)]
@@ -39,8 +39,8 @@ unsafe fn event(
             && let Some(ring) = thread::ring()
         {
             let site = place.id(ring);
-            if !put(ring, site, lane::current(ring), &payload, call) {
-                return core::ptr::null_mut();
+            if put(ring, site, lane::current(ring), &payload, call).is_none() {
+                c_abi::count(DropCause::ValueCut);
             }
         }
     }
@@ -85,7 +85,7 @@ events! {
 ///
 /// As for a function that the interpreter calls, in all of these.
 #[inline(always)]
-unsafe fn put_instant(ring: Ring, site: u32, lane: u16, payload: &Payload, _: Call) -> bool {
+unsafe fn put_instant(ring: Ring, site: u32, lane: u16, payload: &Payload, _: Call) -> Option<()> {
     let event = Event {
         kind: Kind::Instant,
         site,
@@ -94,96 +94,80 @@ unsafe fn put_instant(ring: Ring, site: u32, lane: u16, payload: &Payload, _: Ca
         duration: 0,
     };
     ring.record(event, payload.word(), payload.rest());
-    true
+    Some(())
 }
 
-unsafe fn put_counter(ring: Ring, site: u32, lane: u16, _: &Payload, call: Call) -> bool {
-    let value = call.positional(1);
-    // SAFETY: a live object; types are looked at first.
-    let value = unsafe {
-        if PyFloat_Check(value) != 0 {
-            (ArgType::F64, PyFloat_AsDouble(value).to_bits())
-        } else {
-            (ArgType::I64, PyLong_AsLongLong(value) as u64)
-        }
-    };
-    if raised() {
-        return false;
-    }
-    ring.count_up(site, lane, value);
-    true
+unsafe fn put_counter(ring: Ring, site: u32, lane: u16, _: &Payload, call: Call) -> Option<()> {
+    ring.count_up(site, lane, number::value(call.positional(1))?);
+    Some(())
 }
 
-unsafe fn put_complete(ring: Ring, site: u32, lane: u16, payload: &Payload, call: Call) -> bool {
-    let (start, duration) = (number(call, 1), number(call, 2));
-    if raised() {
-        return false;
-    }
+unsafe fn put_complete(
+    ring: Ring,
+    site: u32,
+    lane: u16,
+    payload: &Payload,
+    call: Call,
+) -> Option<()> {
     let event = Event {
         kind: Kind::SpanNs,
         site,
         lane,
-        start,
-        duration,
+        start: number::unsigned(call.positional(1))?,
+        duration: number::unsigned(call.positional(2))?,
     };
     ring.record(event, payload.word(), payload.rest());
-    true
+    Some(())
 }
 
-unsafe fn put_flow_out(ring: Ring, site: u32, lane: u16, payload: &Payload, call: Call) -> bool {
-    put_with_id(Kind::FlowOut, (ring, site, lane), payload, call)
+macro_rules! with_id {
+    ($($put:ident = $kind:ident;)*) => { $(
+        unsafe fn $put(
+            ring: Ring,
+            site: u32,
+            lane: u16,
+            payload: &Payload,
+            call: Call,
+        ) -> Option<()> {
+            let id = number::id(call.positional(1));
+            let event = Event {
+                kind: Kind::$kind,
+                site,
+                lane,
+                start: c_abi::ticks(),
+                duration: 0,
+            };
+            ring.record(event, id, payload.bytes());
+            Some(())
+        }
+    )* };
 }
 
-unsafe fn put_flow_in(ring: Ring, site: u32, lane: u16, payload: &Payload, call: Call) -> bool {
-    put_with_id(Kind::FlowIn, (ring, site, lane), payload, call)
+with_id! {
+    put_flow_out = FlowOut;
+    put_flow_in = FlowIn;
+    put_async_begin = AsyncBegin;
+    put_async_end = AsyncEnd;
 }
 
-unsafe fn put_async_begin(ring: Ring, site: u32, lane: u16, payload: &Payload, call: Call) -> bool {
-    put_with_id(Kind::AsyncBegin, (ring, site, lane), payload, call)
-}
-
-unsafe fn put_async_end(ring: Ring, site: u32, lane: u16, payload: &Payload, call: Call) -> bool {
-    put_with_id(Kind::AsyncEnd, (ring, site, lane), payload, call)
-}
-
-fn put_with_id(
-    kind: Kind,
-    (ring, site, lane): (Ring, u32, u16),
+unsafe fn put_device_span(
+    ring: Ring,
+    site: u32,
+    _: u16,
     payload: &Payload,
     call: Call,
-) -> bool {
-    let id = id(call.positional(1));
-    if raised() {
-        return false;
-    }
+) -> Option<()> {
+    let unsigned = |index| number::unsigned(call.positional(index));
+    let (stream, correlation) = (unsigned(1)?, unsigned(2)?);
     let event = Event {
-        kind,
+        kind: Kind::DeviceSpan,
         site,
-        lane,
-        start: c_abi::ticks(),
-        duration: 0,
+        lane: lane::of_stream(ring, stream as usize)?,
+        start: unsigned(3)?,
+        duration: unsigned(4)?,
     };
-    ring.record(event, id, payload.bytes());
-    true
-}
-
-unsafe fn put_device_span(ring: Ring, site: u32, _: u16, payload: &Payload, call: Call) -> bool {
-    let (stream, correlation) = (number(call, 1), number(call, 2));
-    let (start, duration) = (number(call, 3), number(call, 4));
-    if raised() {
-        return false;
-    }
-    if let Some(lane) = lane::of_stream(ring, stream as usize) {
-        let event = Event {
-            kind: Kind::DeviceSpan,
-            site,
-            lane,
-            start,
-            duration,
-        };
-        ring.record(event, correlation, payload.bytes());
-    }
-    true
+    ring.record(event, correlation, payload.bytes());
+    Some(())
 }
 
 /// `_launch_span(name, correlation, is_wait, **keys)`: a span that is the host's side of a launch.
@@ -207,15 +191,15 @@ pub(crate) unsafe extern "C" fn launch_span(
         let is_wait = PyObject_IsTrue(call.positional(2)) == 1;
         let form = Form {
             kind: if is_wait { Kind::Wait } else { Kind::Launch },
-            correlation: number(call, 1),
+            correlation: number::id(call.positional(1)),
         };
         match call.describe(2, (*launch).payload()) {
-            Some(place) if !raised() => {
+            Some(place) => {
                 (*launch).set_place(place);
                 (*launch).set_form(form);
                 launch.cast()
             }
-            _ => {
+            None => {
                 Py_DecRef(launch.cast());
                 core::ptr::null_mut()
             }
@@ -223,36 +207,8 @@ pub(crate) unsafe extern "C" fn launch_span(
     }
 }
 
-/// A positional argument as a number; negative ones are 0. Leaves an exception when it is none.
-fn number(call: Call, index: usize) -> u64 {
-    let object = call.positional(index);
-    // SAFETY: a live object.
-    unsafe {
-        let number = PyLong_AsLongLong(object);
-        if number == -1 && raised() {
-            PyErr_Clear();
-            return PyLong_AsUnsignedLongLong(object);
-        }
-        number.max(0) as u64
-    }
-}
-
-/// An id: a number as it is, a text by a hash that is the same in every process.
-fn id(object: *mut PyObject) -> u64 {
-    if is_text(object) {
-        return with_text(object, fnv1a);
-    }
-    // SAFETY: a live object.
-    unsafe { PyLong_AsUnsignedLongLongMask(object) }
-}
-
-fn fnv1a(text: &[u8]) -> u64 {
-    text.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
-    })
-}
-
-fn raised() -> bool {
+/// `_id(object)`: the id that stands for an object in arrows and async spans.
+pub(crate) unsafe extern "C" fn id(_: *mut PyObject, object: *mut PyObject) -> *mut PyObject {
     // SAFETY: the GIL is held.
-    unsafe { !PyErr_Occurred().is_null() }
+    unsafe { PyLong_FromUnsignedLongLong(number::id(object)) }
 }

@@ -38,6 +38,26 @@ impl Form {
     }
 }
 
+/// Where a record stands that is made now.
+#[derive(Clone, Copy)]
+pub(crate) struct Here {
+    ring: Ring,
+    lane: u16,
+}
+
+impl Here {
+    /// The thread's ring, and the lane; `None` when the thread can't record. May run code of the host, which names threads
+    /// and tasks.
+    #[inline]
+    pub(crate) fn find() -> Option<Here> {
+        let ring = thread::ring()?;
+        Some(Here {
+            ring,
+            lane: lane::current(ring),
+        })
+    }
+}
+
 /// A span that has begun, or room for one.
 pub(crate) struct Frame {
     /// `None` when nothing is open here.
@@ -140,15 +160,13 @@ impl Frame {
     }
 
     /// Begins here; not while it is open. Whether the level is on was asked before.
-    pub(crate) fn begin(&mut self, place: Place, form: Form) {
-        let Some(ring) = thread::ring() else {
-            return;
-        };
-        self.lane = lane::current(ring).into();
+    pub(crate) fn begin(&mut self, here: Here, place: Place, form: Form) {
+        let Here { ring, lane } = here;
+        self.lane = lane.into();
         self.site = place.id(ring);
         self.ring = Some(ring);
         let (word, rest) = form.words(&self.payload);
-        (self.slot, self.start) = ring.open((form.kind, self.site, self.lane as u16), word, rest);
+        (self.slot, self.start) = ring.open((form.kind, self.site, lane), word, rest);
     }
 
     /// Records the span that is open here; `end` was read before anything else was done.
@@ -166,6 +184,14 @@ impl Frame {
         let (word, rest) = form.words(&self.payload);
         ring.record(self.event(form, end), word, rest);
         began_on.close(self.slot);
+    }
+
+    /// As `end`, with other arguments than it was shown with.
+    pub(crate) fn end_with(&mut self, arguments: Option<&[u8]>, form: Form, end: u64) {
+        if let Some(arguments) = arguments.filter(|_| self.is_open()) {
+            self.payload.copy_bytes(arguments);
+        }
+        self.end(form, end);
     }
 
     /// Ends the span and begins the next one at the same moment, without arguments.
@@ -195,13 +221,9 @@ impl Frame {
         }
     }
 
-    /// True when the span began on this thread, and on the lane that records stand on now.
-    pub(crate) fn began_here(&self) -> bool {
-        self.ring.is_some_and(|began_on| {
-            thread::ring().is_some_and(|ring| {
-                ring.is(began_on) && u32::from(lane::current(ring)) == self.lane
-            })
-        })
+    /// True when the span began on this thread, and on this lane.
+    pub(crate) fn began_at(&self, here: Here) -> bool {
+        self.ring.is_some_and(|ring| ring.is(here.ring)) && self.lane == u32::from(here.lane)
     }
 
     fn event(&self, form: Form, end: u64) -> Event {

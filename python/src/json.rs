@@ -138,6 +138,7 @@ unsafe fn put_dict(out: &mut Vec<u8>, dict: *mut PyObject, depth: u32) {
     out.push(b'{');
     let start = out.len();
     let (mut at, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+    let mut rewritten = Vec::new();
     // SAFETY: passed on to the caller; key and value are held while host code may run.
     unsafe {
         while PyDict_Next(dict, &mut at, &mut key, &mut value) != 0 {
@@ -147,7 +148,7 @@ unsafe fn put_dict(out: &mut Vec<u8>, dict: *mut PyObject, depth: u32) {
             if before > start {
                 out.push(b',');
             }
-            if put_key(out, key) {
+            if put_key(out, key, dict, &mut rewritten) {
                 out.push(b':');
                 put_nested(out, value, depth + 1);
             } else {
@@ -163,31 +164,74 @@ unsafe fn put_dict(out: &mut Vec<u8>, dict: *mut PyObject, depth: u32) {
     out.push(b'}');
 }
 
-/// Appends a key; false, with nothing appended, when it can't be one.
+/// Appends a key; false, with nothing appended, when it can't be one, or another key of the dict comes out the same.
 ///
 /// # Safety
 ///
-/// `key` is a live object.
-unsafe fn put_key(out: &mut Vec<u8>, key: *mut PyObject) -> bool {
+/// `key` is a live object, `dict` a dict. `rewritten` is for this function: keys that became other texts.
+unsafe fn put_key(
+    out: &mut Vec<u8>,
+    key: *mut PyObject,
+    dict: *mut PyObject,
+    rewritten: &mut Vec<Vec<u8>>,
+) -> bool {
+    const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
     // SAFETY: passed on to the caller; types are looked at first.
     unsafe {
         if is_text(key) {
-            with_text(key, |text| put_string(out, text));
-            return true;
+            return with_text(key, |text| {
+                let is_itself = !text.windows(REPLACEMENT.len()).any(|at| at == REPLACEMENT);
+                let is_alone = is_itself || !is_among(rewritten, text);
+                if is_alone {
+                    put_string(out, text);
+                }
+                is_alone
+            });
         }
-        let is_scalar = key == Py_None()
-            || PyBool_Check(key) != 0
-            || PyLong_Check(key) != 0
-            || PyFloat_Check(key) != 0;
-        if is_scalar {
-            let mut text = Vec::new();
-            put_nested(&mut text, key, 0);
-            let bare = text
-                .strip_prefix(b"\"")
-                .and_then(|text| text.strip_suffix(b"\""));
-            put_string(out, bare.unwrap_or(&text));
+        let is_integer = PyLong_Check(key) != 0;
+        let is_scalar =
+            key == Py_None() || PyBool_Check(key) != 0 || is_integer || PyFloat_Check(key) != 0;
+        if !is_scalar {
+            return false;
         }
-        is_scalar
+        let mut json = Vec::new();
+        put_nested(&mut json, key, 0);
+        let bare = json
+            .strip_prefix(b"\"")
+            .and_then(|json| json.strip_suffix(b"\""));
+        // Integers that are not equal differ in their digits, when they have any.
+        let is_itself = is_integer && bare.is_none();
+        let text = bare.unwrap_or(&json);
+        let is_alone = !has_key(dict, text) && (is_itself || !is_among(rewritten, text));
+        if is_alone {
+            put_string(out, text);
+        }
+        is_alone
+    }
+}
+
+/// True when a text was there before; it is from now on.
+fn is_among(texts: &mut Vec<Vec<u8>>, text: &[u8]) -> bool {
+    let is_there = texts.iter().any(|other| other == text);
+    if !is_there {
+        texts.push(text.to_vec());
+    }
+    is_there
+}
+
+/// True when a dict has a text as a key.
+///
+/// # Safety
+///
+/// `dict` is a dict.
+unsafe fn has_key(dict: *mut PyObject, text: &[u8]) -> bool {
+    // SAFETY: passed on to the caller; what comparing raises is taken back.
+    unsafe {
+        let text = PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as Py_ssize_t);
+        let has_key = !text.is_null() && PyDict_Contains(dict, text) == 1;
+        Py_XDECREF(text);
+        PyErr_Clear();
+        has_key
     }
 }
 

@@ -22,6 +22,7 @@ mod json;
 mod key;
 mod lane;
 mod no_span;
+mod number;
 mod payload;
 mod place;
 mod setup;
@@ -35,7 +36,7 @@ use pyo3_ffi::*;
 
 use interpreter::Method;
 
-static FUNCTIONS: [Method; 26] = [
+static FUNCTIONS: [Method; 27] = [
     Method::fast(c"span", span_type::make, c"span(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nA new span: a context manager, or a decorator."),
     Method::fast(c"lap", span_type::make_lap, c"lap(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nBegins adjacent spans that share their clock reads."),
     Method::fast(c"instant", event::instant, c"instant(name, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nRecords a moment."),
@@ -47,6 +48,7 @@ static FUNCTIONS: [Method; 26] = [
     Method::fast(c"async_end", event::async_end, c"async_end(name, id, *, cat='default', level='e2e', args=None, **arguments)\n--\n\nEnds what async_begin began under this name and id."),
     Method::fast(c"_device_span", event::device_span, c""),
     Method::fast(c"_launch_span", event::launch_span, c""),
+    Method::single(c"_id", event::id, c""),
     Method::single(c"_decorate_with", span_type::decorate_with, c""),
     Method::tuple(c"_start", setup::start, c""),
     Method::plain(c"_status", setup::status, c""),

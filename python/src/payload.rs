@@ -106,6 +106,11 @@ impl Payload {
         self.push(bytes);
     }
 
+    /// Appends encoded arguments; false when there is no room for all of them.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> bool {
+        self.put_all(bytes)
+    }
+
     /// Appends a value of eight bytes; false when there is no room.
     #[inline]
     pub(crate) fn put_word(&mut self, key: u32, arg_type: ArgType, word: u64) -> bool {

@@ -12,10 +12,11 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use pyo3_ffi::*;
 use ringscope::{c_abi, dynamic};
 use ringscope_ringbuf::clock::counter;
+use ringscope_ringbuf::layout::DropCause;
 
 use crate::arguments::Call;
 use crate::bound::{self, Bound};
-use crate::frame::{Form, Frame};
+use crate::frame::{Form, Frame, Here};
 use crate::guarded::Guarded;
 use crate::interpreter::{RaisedAside, new_reference, none, own_reference};
 use crate::payload::Payload;
@@ -140,103 +141,156 @@ impl Span {
     }
 
     /// Begins an entry.
+    ///
+    /// # Safety
+    ///
+    /// `span` is alive, and no reference to its fields is in use: code of the host that this runs may use the span too.
     #[inline(always)]
-    pub(crate) fn begin(&mut self) {
-        let is_plain = self.is_plain && self.first.payload.len() == 0;
-        if !is_plain || !self.first.begin_plain(self.place) {
-            self.begin_in_full();
+    pub(crate) unsafe fn begin(span: *mut Span) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let this = &mut *span;
+            let is_plain = this.is_plain && this.first.payload.len() == 0;
+            if !is_plain || !this.first.begin_plain(this.place) {
+                Span::begin_in_full(span);
+            }
         }
     }
 
     #[inline(never)]
-    fn begin_in_full(&mut self) {
-        if self.first.is_open() {
-            return self.begin_another();
+    unsafe fn begin_in_full(span: *mut Span) {
+        // SAFETY: as for `begin`; the references end before code of the host runs.
+        unsafe {
+            if !dynamic::is_enabled((*span).place.level_bit) {
+                if (*span).first.is_open() {
+                    (*span).take_place(Box::new(Frame::EMPTY));
+                }
+                return;
+            }
+            let shown = Span::own_and_late_args(span);
+            let here = Here::find();
+            let this = &mut *span;
+            if !this.first.is_open() {
+                this.first.payload.copy_bytes(shown.bytes());
+                if let Some(here) = here {
+                    this.first.begin(here, this.place, this.form);
+                }
+                return;
+            }
+            let mut frame = Box::new(Frame::EMPTY);
+            frame.payload.copy_bytes(shown.bytes());
+            if let Some(here) = here {
+                frame.begin(here, this.place, this.form);
+            }
+            this.take_place(frame);
         }
-        if !dynamic::is_enabled(self.place.level_bit) {
-            return;
-        }
-        self.first.payload.truncate(self.own_len);
-        if !self.late_args.is_null() {
-            argument::put_all(&mut self.first.payload, self.late_args);
-        }
-        self.first.begin(self.place, self.form);
     }
 
-    /// Begins an entry while another one is open; one that is not recorded takes a place too, so that ends match.
+    /// Keeps an entry behind the first one; one that is not recorded is kept too, so that ends match.
     #[cold]
-    #[inline(never)]
-    fn begin_another(&mut self) {
-        let mut frame = Box::new(Frame::EMPTY);
-        let own = self.first.payload.bytes().get(..self.own_len);
-        frame.payload.copy_bytes(own.unwrap_or_default());
-        if dynamic::is_enabled(self.place.level_bit) {
-            frame.begin(self.place, self.form);
-        }
+    fn take_place(&mut self, frame: Box<Frame>) {
         self.others.get_or_insert_default().push(frame);
     }
 
+    /// The arguments that every entry begins with, and behind them what the dict holds now. May run code of the host.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Span::begin`].
+    #[inline]
+    unsafe fn own_and_late_args(span: *mut Span) -> Payload {
+        let mut payload = Payload::EMPTY;
+        // SAFETY: passed on to the caller; the dict lives as long as the span.
+        unsafe {
+            let this = &*span;
+            let own = this.first.payload.bytes().get(..this.own_len);
+            payload.copy_bytes(own.unwrap_or_default());
+            let late_args = this.late_args;
+            if !late_args.is_null() {
+                argument::put_all(&mut payload, late_args);
+            }
+        }
+        payload
+    }
+
     /// Ends an entry: the newest one of this thread and lane, else the newest.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Span::begin`].
     #[inline(always)]
-    pub(crate) fn end(&mut self) {
+    pub(crate) unsafe fn end(span: *mut Span) {
         // The clock first, so that the span does not contain its own recording.
         let end = counter();
-        if !self.is_plain || self.others.is_some() || !self.first.end_plain(end) {
-            self.end_in_full(end);
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let this = &mut *span;
+            if !this.is_plain || this.others.is_some() || !this.first.end_plain(end) {
+                Span::end_in_full(span, end);
+            }
         }
     }
 
     #[inline(never)]
-    fn end_in_full(&mut self, end: u64) {
+    unsafe fn end_in_full(span: *mut Span, end: u64) {
         let end = if c_abi::reads_counter() {
             end
         } else {
             c_abi::ticks()
         };
-        if self.others.is_some() {
-            return self.end_another(end);
-        }
-        if self.first.is_open() {
-            if !self.late_args.is_null() {
-                read_late(&mut self.first, self.own_len, self.late_args);
+        // SAFETY: as for `begin`; the references end before code of the host runs.
+        unsafe {
+            if !(*span).first.is_open() && (*span).others.is_none() {
+                return;
             }
-            self.first.end(self.form, end);
+            let has_late = !(*span).late_args.is_null();
+            let late = has_late.then(|| Span::own_and_late_args(span));
+            let late = late.as_ref().map(Payload::bytes);
+            if (*span).others.is_some() {
+                return Span::end_another(span, late, end);
+            }
+            let this = &mut *span;
+            this.first.end_with(late, this.form, end);
         }
     }
 
     #[cold]
-    #[inline(never)]
-    fn end_another(&mut self, end: u64) {
-        let here = self.newest_here();
-        let Some(others) = &mut self.others else {
+    unsafe fn end_another(span: *mut Span, late: Option<&[u8]>, end: u64) {
+        let here = Here::find();
+        // SAFETY: as for `begin`; no code of the host runs behind this.
+        let this = unsafe { &mut *span };
+        let newest = this.newest_at(here);
+        let Some(others) = &mut this.others else {
             return;
         };
-        let frame = match here {
-            Some(Which::First) => return self.first.end(self.form, end),
+        let frame = match newest {
+            Some(Which::First) => return this.first.end_with(late, this.form, end),
             Some(Which::Other(index)) => Some(others.remove(index)),
             None => others.pop(),
         };
         if others.is_empty() {
-            self.others = None;
+            this.others = None;
         }
         if let Some(mut frame) = frame {
-            frame.end(self.form, end);
+            frame.end_with(late, this.form, end);
         }
     }
 
-    fn newest_here(&self) -> Option<Which> {
+    /// The newest entry that began where records stand now.
+    fn newest_at(&self, here: Option<Here>) -> Option<Which> {
+        let here = here?;
         let others = self.others.as_deref().map_or(&[][..], |others| others);
-        let other = others.iter().rposition(|frame| frame.began_here());
-        let first = || self.first.began_here().then_some(Which::First);
+        let other = others.iter().rposition(|frame| frame.began_at(here));
+        let first = || self.first.began_at(here).then_some(Which::First);
         other.map(Which::Other).or_else(first)
     }
 
-    /// The entry that arguments are set on.
-    fn entered(&mut self) -> Option<&mut Frame> {
+    /// The entry that arguments are set on, and where it is looked for.
+    fn entered(&mut self, here: Option<Here>) -> Option<&mut Frame> {
         if self.others.is_none() {
             return Some(&mut self.first).filter(|frame| frame.is_open());
         }
-        match self.newest_here()? {
+        match self.newest_at(here)? {
             Which::First => Some(&mut self.first),
             Which::Other(index) => self
                 .others
@@ -247,22 +301,48 @@ impl Span {
     }
 
     /// Adds arguments to the entry that is open.
-    pub(crate) fn set(&mut self, call: Call) {
-        let form = self.form;
-        let Some(frame) = self.entered() else {
-            return;
-        };
-        for (keyword, value) in call.keywords() {
-            argument::put(&mut frame.payload, keyword, value);
+    ///
+    /// # Safety
+    ///
+    /// As for [`Span::begin`].
+    pub(crate) unsafe fn set(span: *mut Span, call: Call) {
+        // SAFETY: passed on to the caller; the references end before code of the host runs, which may end the entry.
+        unsafe {
+            let here = (*span).others.is_some().then(Here::find).flatten();
+            let mut payload = Payload::EMPTY;
+            match (*span).entered(here) {
+                // As many bytes as the entry has, so that what has no room there is cut.
+                Some(frame) => payload.copy_bytes(frame.payload.bytes()),
+                None => return,
+            }
+            let len_before = payload.len();
+            for (keyword, value) in call.keywords() {
+                argument::put(&mut payload, keyword, value);
+            }
+            let form = (*span).form;
+            if let Some(frame) = (*span).entered(here) {
+                if !frame.payload.append(&payload.bytes()[len_before..]) {
+                    c_abi::count(DropCause::ValueCut);
+                }
+                frame.show_arguments(form);
+            }
         }
-        frame.show_arguments(form);
     }
 
     /// Ends the phase and begins the next one, of this name.
-    pub(crate) fn next(&mut self, name: *mut PyObject) {
-        self.place = place::named(self.place, name);
-        if self.first.is_open() {
-            self.first.next(self.place);
+    ///
+    /// # Safety
+    ///
+    /// As for [`Span::begin`].
+    pub(crate) unsafe fn next(span: *mut Span, name: *mut PyObject) {
+        // SAFETY: passed on to the caller; the name is found first, as that may run code of the host.
+        unsafe {
+            let place = place::named((*span).place, name);
+            let this = &mut *span;
+            this.place = place;
+            if this.first.is_open() {
+                this.first.next(place);
+            }
         }
     }
 
@@ -282,13 +362,6 @@ enum Which {
     Other(usize),
 }
 
-/// Replaces what was shown while the span was open by what the dict holds now.
-#[inline]
-fn read_late(frame: &mut Frame, own_len: usize, args: *mut PyObject) {
-    frame.payload.truncate(own_len);
-    argument::put_all(&mut frame.payload, args);
-}
-
 /// # Safety
 ///
 /// `object` is a span that is alive, and no other reference to its fields is in use.
@@ -302,10 +375,10 @@ pub(crate) unsafe extern "C" fn dealloc(object: *mut PyObject) {
     // SAFETY: called by the interpreter for the last reference. A span that is open ends with its object, as a guard
     // would; the exception that is being raised stays as it is.
     unsafe {
-        let span = of(object);
-        if span.first.is_open() || span.others.is_some() {
-            end_all(span);
+        if of(object).first.is_open() || of(object).others.is_some() {
+            end_all(object.cast());
         }
+        let span = of(object);
         if !span.late_args.is_null() {
             Py_DecRef(span.late_args);
         }
@@ -323,13 +396,20 @@ pub(crate) unsafe extern "C" fn dealloc(object: *mut PyObject) {
     }
 }
 
+/// # Safety
+///
+/// As for [`Span::begin`].
 #[cold]
-fn end_all(span: &mut Span) {
+unsafe fn end_all(span: *mut Span) {
     let _aside = RaisedAside::begin();
-    for mut frame in span.others.take().into_iter().flat_map(|others| *others) {
-        frame.end(span.form, c_abi::ticks());
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let form = (*span).form;
+        for mut frame in (*span).others.take().into_iter().flat_map(|others| *others) {
+            frame.end(form, c_abi::ticks());
+        }
+        Span::end(span);
     }
-    span.end();
 }
 
 /// `__enter__` as the `with` statement calls it.
@@ -342,7 +422,7 @@ unsafe extern "C" fn enter_bound(
     // SAFETY: called by the interpreter on what a span holds.
     unsafe {
         let object = bound::owner(bound);
-        of(object).begin();
+        Span::begin(object.cast());
         own_reference(object)
     }
 }
@@ -355,7 +435,7 @@ unsafe extern "C" fn exit_bound(
     _: *mut PyObject,
 ) -> *mut PyObject {
     // SAFETY: called by the interpreter on what a span holds.
-    unsafe { of(bound::owner(bound)).end() };
+    unsafe { Span::end(bound::owner(bound).cast()) };
     none()
 }
 

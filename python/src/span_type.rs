@@ -61,7 +61,7 @@ pub(crate) unsafe extern "C" fn make_lap(
             return ptr::null_mut();
         };
         (*lap).set_place(place);
-        (*lap).begin();
+        Span::begin(lap);
         lap.cast()
     }
 }
@@ -133,7 +133,7 @@ pub(crate) unsafe extern "C" fn decorate_with(
 unsafe extern "C" fn enter(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by the interpreter on a span.
     unsafe {
-        span::of(object).begin();
+        Span::begin(object.cast());
         own_reference(object)
     }
 }
@@ -149,13 +149,13 @@ unsafe extern "C" fn exit(
     _: Py_ssize_t,
 ) -> *mut PyObject {
     // SAFETY: called by the interpreter on a span.
-    unsafe { span::of(object).end() };
+    unsafe { Span::end(object.cast()) };
     none()
 }
 
 unsafe extern "C" fn end(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by the interpreter on a span.
-    unsafe { span::of(object).end() };
+    unsafe { Span::end(object.cast()) };
     none()
 }
 
@@ -169,15 +169,13 @@ unsafe extern "C" fn set(
         return type_error(c"set: arguments have names, as in set(tokens=3)");
     }
     // SAFETY: called by the interpreter on a span.
-    unsafe { span::of(object).set(Call::new(args, count, keywords)) };
+    unsafe { Span::set(object.cast(), Call::new(args, count, keywords)) };
     none()
 }
 
 unsafe extern "C" fn next(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by the interpreter on a lap; the next phase has its category's default and its level.
-    unsafe {
-        span::of(object).next(name);
-    }
+    unsafe { Span::next(object.cast(), name) };
     none()
 }
 

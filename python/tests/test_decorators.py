@@ -28,6 +28,24 @@ class Decorators(ProgramTest):
         self.assertEqual([e["args"] for e in trace.spans("f")], [{"kind": "plain"}] * 2)
         self.assertEqual(len(trace.spans("g")), 1)
 
+    def test_methods_are_recorded_whichever_decorator_stands_outside(self):
+        trace = self.trace_of(
+            """
+            class C:
+                @ringscope.span('outside')
+                @classmethod
+                def a(cls): return cls
+                @ringscope.span('outside')
+                @staticmethod
+                def b(x): return x
+                @classmethod
+                @ringscope.span('inside')
+                def c(cls): return cls
+            assert C.a() is C().a() is C.c() is C and C.b(3) == C().b(3) == 3
+            """
+        )
+        self.assertEqual((len(trace.spans("outside")), len(trace.spans("inside"))), (4, 1))
+
     def test_a_decorator_made_while_off_records_later_and_in_children(self):
         self.run_program(
             """

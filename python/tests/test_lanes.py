@@ -128,6 +128,38 @@ class Lanes(ProgramTest):
         self.assertEqual({trace.row(e) for e in trace.spans("outside")}, {"t0", "t1"})
         self.assertEqual(trace.row(trace.span("plain")), "MainThread")
 
+    def test_a_track_may_be_shared_and_left_in_another_context(self):
+        trace = self.trace_of(
+            """
+            import asyncio, contextvars
+            shared = ringscope.track('shared')
+            async def request(n):
+                with shared:
+                    await asyncio.sleep(0.001 * n)
+                    ringscope.instant('inside')
+                    await asyncio.sleep(0.001 * (5 - n))
+                ringscope.instant('outside')
+            async def entered():
+                with ringscope.track('generator'):
+                    yield 1
+            async def main():
+                await asyncio.gather(*(asyncio.create_task(request(n), name=f't{n}') for n in (1, 2, 3)))
+                generator = entered()
+                await generator.__anext__()
+                async def close(): await generator.aclose()
+                await asyncio.create_task(close())
+            asyncio.run(main())
+            track = ringscope.track('elsewhere')
+            contextvars.copy_context().run(track.__enter__)
+            track.__exit__(None, None, None)
+            track.__exit__(None, None, None)
+            ringscope.instant('after')
+            """
+        )
+        self.assertEqual({trace.row(e) for e in trace.instants("inside")}, {"shared"})
+        self.assertEqual({trace.row(e) for e in trace.instants("outside")}, {"t1", "t2", "t3"})
+        self.assertEqual(trace.row(trace.instants("after")[0]), "MainThread")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -222,6 +222,94 @@ class Spans(ProgramTest):
         self.assertEqual({e["cat"] for e in trace.spans("decode_fwd")}, {"kernel"})
         self.assertAlmostEqual(device_span["dur"], 10.0, delta=0.5)
 
+    def test_values_that_are_no_numbers_and_ids_of_any_kind_do_not_raise(self):
+        trace = self.trace_of(
+            """
+            import decimal, fractions, uuid
+            class Hostile:
+                def __str__(self): raise RuntimeError
+                __index__ = __float__ = __repr__ = __str__
+            for n, value in enumerate([2**63, decimal.Decimal('1.5'), fractions.Fraction(1, 4), 10**400, None, '7', 1j, Hostile()]):
+                ringscope.counter(f'c{n}', value)
+            now = ringscope.now_ns()
+            for start, duration in [(float(now), 1.5), (now, 2**64), (None, 1), (now, 'x'), (Hostile(), Hostile())]:
+                ringscope.complete('complete', start, duration)
+            for id in (uuid.UUID(int=7), 1.5, b'x', (1, 2), None, Hostile(), -1, 2**64 + 1):
+                ringscope.async_begin('request', id)
+                ringscope.async_end('request', id)
+                ringscope.flow_out(id)
+                ringscope.flow_in(id)
+            """
+        )
+        counters = {e["name"]: e["args"]["value"] for e in trace.events if e["ph"] == "C"}
+        self.assertEqual(counters, {"c0": 2.0**63, "c1": 1.5, "c2": 0.25})
+        self.assertEqual(trace.span("complete")["dur"], 0.001)
+        ids = {ph: [e["id"] for e in trace.events if e["ph"] == ph] for ph in "be"}
+        self.assertEqual(ids["b"], ids["e"])
+        self.assertEqual(len(set(ids["b"])), 8)
+
+    def test_launches_described_by_anything_do_not_raise(self):
+        trace = self.trace_of(
+            """
+            domain = ringscope.clock_domain('npu', 50_000_000.0)
+            before = domain.ticks()
+            for pair in [(-1, -2, -3), (None, 1, 2), (2**63, 1, 2**63), (before + 1, 1, before)]:
+                domain.anchor(*pair)
+            domain.anchor(before, 1_000_000, domain.ticks())
+            unknown = ringscope.clock_domain('unknown', None)
+            unknown.anchor(1.5, 'x', 2)
+            for options in (dict(device='npu0'), dict(stream=None), dict(device=-1), dict(correlation='c'), dict(correlation=2**64)):
+                with ringscope.launch('odd', **options) as launch: pass
+                launch.device_span(1_000_100, 1_000_600, domain)
+            with ringscope.launch('good', correlation='c') as launch: pass
+            for ticks in [(1.5, None), (2**70, 2**71), (1_002_000, 1_002_500)]:
+                launch.device_span(*ticks, domain)
+            """
+        )
+        self.assertEqual(len([e for e in trace.spans("odd") if trace.row(e) == "MainThread"]), 5)
+        [device_span] = [e for e in trace.spans("good") if trace.row(e) == "stream 0"]
+        self.assertAlmostEqual(device_span["dur"], 10.0, delta=0.5)
+        # A pair of times that can't be one would have stretched the run.
+        self.assertLess(max(e["ts"] for e in trace.spans()), 60e6)
+
+    def test_keys_that_come_out_the_same_are_one(self):
+        trace = self.trace_of(
+            """
+            nan = float('nan')
+            nested = {1: 'a', '1': 'b', None: 'c', 'null': 'd', nan: 'e', float('nan'): 'f', 'x\\ud800': 'g', 'x\\ud801': 'h',
+                      1.5: 'i', 10**5000: 'j', 10**5001: 'k', 2: 'l', True + 2: 'm'}
+            ringscope.instant('x', d=nested, args={1: 'a', '1': 'b'})
+            """
+        )
+        args = trace.instants("x")[0]["args"]
+        self.assertEqual(args["1"], "b")
+        self.assertEqual({k: args["d"][k] for k in ("1", "null", "NaN", "1.5", "2", "3")}, dict(zip("1 null NaN 1.5 2 3".split(), "bdeilm")))
+
+    def test_showing_a_value_may_end_the_span_that_it_is_set_on(self):
+        trace = self.trace_of(
+            """
+            class Ending:
+                def __init__(self, span): self.span = span
+                def __str__(self):
+                    self.span.end()
+                    return 'y' * 1000
+            for _ in range(300):
+                s = ringscope.Span('x')
+                s.begin(), s.begin()
+                s.set(value=Ending(s))
+                s.end()
+                s.begin()
+                s.set(value=Ending(s))
+            """
+        )
+        self.assertEqual(len(trace.spans("x")), 900)
+
+    def test_wrong_options_of_commands_are_named(self):
+        import ringscope
+
+        with self.assertRaisesRegex(ringscope.CommandError, "bogus"):
+            ringscope.decode(self.dir, self.dir / "t.json", format="bogus")
+
     def test_off_by_default_and_silent(self):
         out = self.run_program(
             """
