@@ -51,6 +51,20 @@ pub fn place(site: &'static Site, name: &[u8]) -> Option<Handle> {
     found(what, name, DropCause::NameCap)
 }
 
+/// A place under a name made at run time, with arguments of these types; `None` past the cap on names, which is counted.
+pub fn place_of_types(
+    site: &'static Site,
+    name: &[u8],
+    types: &'static [ArgType],
+) -> Option<Handle> {
+    let what = Use::Site {
+        site,
+        signature: signature(types),
+        types,
+    };
+    found(what, name, DropCause::NameCap)
+}
+
 /// The key of an argument; `None` past the cap on names, which is counted.
 pub fn key(text: &[u8]) -> Option<Handle> {
     found(Use::Key, text, DropCause::NameCap)

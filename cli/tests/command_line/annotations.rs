@@ -42,6 +42,10 @@ fn compile(sandbox: &Sandbox) -> PathBuf {
 
 /// Records the program by the installed binary.
 fn record(sandbox: &Sandbox, variable: Option<&str>) -> Outcome {
+    record_with(sandbox, variable, &[])
+}
+
+fn record_with(sandbox: &Sandbox, variable: Option<&str>, arguments: &[&str]) -> Outcome {
     let program = compile(sandbox);
     let mut command = Command::new(sandbox.path("bin/ringscope"));
     let settings = std::env::vars_os().map(|(name, _)| name);
@@ -55,6 +59,7 @@ fn record(sandbox: &Sandbox, variable: Option<&str>) -> Outcome {
     command
         .args(["record", "--nvtx", "-o", "trace.json", "--"])
         .arg(program)
+        .args(arguments)
         .current_dir(sandbox.path("."))
         .env("RINGSCOPE_DIR", sandbox.path("runs"))
         .stdin(Stdio::null());
@@ -111,4 +116,17 @@ fn a_tool_that_was_set_gives_way_and_that_is_told() {
     let told = "ringscope: record: NVTX_INJECTION64_PATH: /opt/other/tool.so: gives way to ";
     assert!(outcome.stderr.starts_with(told), "{outcome:#?}");
     assert_eq!(names(&sandbox, "X").len(), 13);
+}
+
+#[test]
+fn pushes_beyond_what_is_kept_are_counted_and_popped_in_order() {
+    let sandbox = Sandbox::new();
+    install(&sandbox, Some("bin"));
+    record_with(&sandbox, None, &["deep"]).expect_code(5);
+    let names = names(&sandbox, "X");
+    let of = |name: &str| names.iter().filter(|one| *one == name).count();
+    assert_eq!((of("deep"), of("again")), (4096, 1));
+    let trace = fs::read_to_string(sandbox.path("trace.json")).unwrap();
+    let trace: Value = serde_json::from_str(&trace).unwrap();
+    assert_eq!(trace["metadata"]["losses"]["no_ring"], 904);
 }

@@ -36,8 +36,29 @@ static const void *no_table(uint32_t number)
     return NULL;
 }
 
-int main(void)
+/* Pushes more than are kept, of two depths, and pops them all but the first. */
+static int deep(void)
 {
+    int (*push)(const char *) = (int (*)(const char *))core[PUSH_A];
+    int (*pop)(void) = (int (*)(void))core[POP];
+    enum { DEPTH = 5000 };
+    for (int i = 0; i < DEPTH; i++)
+        if (push("deep") != i)
+            return 6;
+    for (int i = DEPTH - 1; i > 4000; i--)
+        if (pop() != i)
+            return 7;
+    if (push("again") != 4001 || pop() != 4001)
+        return 8;
+    for (int i = 4000; i > 0; i--)
+        if (pop() != i)
+            return 9;
+    return pop() == 0 && pop() < 0 ? 5 : 10;
+}
+
+int main(int count, char **arguments)
+{
+    (void)arguments;
     const char *path = getenv("NVTX_INJECTION64_PATH");
     void *library = path ? dlopen(path, RTLD_LAZY) : NULL;
     if (!library)
@@ -48,6 +69,8 @@ int main(void)
     *(void **)&initialize = dlsym(library, "InitializeInjectionNvtx2");
     if (!initialize || initialize(no_table) != 0 || initialize(export_table) != 1 || core2[core2_size])
         return 4;
+    if (count > 1)
+        return deep();
     ((int (*)(const char *))core[PUSH_A])("outer");
     for (int i = 0; i < 10; i++) {
         ((int (*)(const char *))core[PUSH_A])("inner");

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringscope::c_abi::{self, Ring};
 
 use crate::domain::{self, Domain};
-use crate::event::{Event, Payload};
+use crate::event::{Event, KnownPlace, Payload};
 use crate::{range, stack, started, thread_name};
 
 /// What a function of NVTX is until its caller gives it its type back.
@@ -52,7 +52,10 @@ struct Attributes {
 const _: () = assert!(size_of::<Attributes>() == 48 && size_of::<usize>() == 8);
 
 /// A text that the program registered; its handle is its address.
-struct Registered(&'static [u8]);
+struct Registered {
+    text: &'static [u8],
+    place: KnownPlace,
+}
 
 /// A ring that threads hand to one another with the range that is shown in it.
 #[derive(Clone, Copy)]
@@ -251,10 +254,11 @@ unsafe fn with_event<T>(
         // SAFETY: passed on to the caller.
         let attributes = unsafe { copied(attributes) };
         // SAFETY: passed on to the caller.
-        let message = unsafe { message(&attributes) };
+        let (message, known) = unsafe { message(&attributes) };
         Some(then(&Event {
             domain,
             name: named(&message),
+            known,
             category: attributes.category,
             payload: payload(&attributes),
         }))
@@ -284,18 +288,18 @@ unsafe fn copied(attributes: *const Attributes) -> Attributes {
 /// # Safety
 ///
 /// As [`with_event`].
-unsafe fn message<'a>(attributes: &Attributes) -> Cow<'a, [u8]> {
+unsafe fn message<'a>(attributes: &Attributes) -> (Cow<'a, [u8]>, Option<&'static KnownPlace>) {
     let text = attributes.message;
     // SAFETY: passed on to the caller; the handle of a registered text is its address.
     unsafe {
         match attributes.message_type {
-            MESSAGE_ASCII => narrow(text.cast()),
-            MESSAGE_UNICODE => wide(text.cast()),
-            MESSAGE_REGISTERED => {
-                let registered = text.cast::<Registered>().as_ref();
-                Cow::Borrowed(registered.map_or(&[], |registered| registered.0))
-            }
-            _ => Cow::Borrowed(&[]),
+            MESSAGE_ASCII => (narrow(text.cast()), None),
+            MESSAGE_UNICODE => (wide(text.cast()), None),
+            MESSAGE_REGISTERED => match text.cast::<Registered>().as_ref() {
+                Some(registered) => (Cow::Borrowed(registered.text), Some(&registered.place)),
+                None => (Cow::Borrowed(&[]), None),
+            },
+            _ => (Cow::Borrowed(&[]), None),
         }
     }
 }
@@ -349,6 +353,7 @@ fn of_text<T>(message: &[u8], otherwise: T, then: impl FnOnce(&Event<'_>) -> T) 
     then(&Event {
         domain,
         name: named(message),
+        known: None,
         category: 0,
         payload: None,
     })
@@ -482,7 +487,12 @@ unsafe extern "C" fn name_os_thread_w(tid: u32, name: *const libc::wchar_t) {
 
 /// The handle of a text: registered texts live for ever, as NVTX has no call that ends one.
 fn registered(text: &[u8]) -> *const Registered {
-    let placed = c_abi::copy(text).and_then(|text| c_abi::place(Registered(text)));
+    let placed = c_abi::copy(text).and_then(|text| {
+        c_abi::place(Registered {
+            text,
+            place: KnownPlace::default(),
+        })
+    });
     placed.map_or(core::ptr::null(), core::ptr::from_ref)
 }
 

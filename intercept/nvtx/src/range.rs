@@ -9,7 +9,7 @@ use crate::abi::SharedRing;
 use crate::event::{Encoded, Event};
 
 /// A range that is shown while it is open.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct OpenRange {
     /// Where it is shown.
     ring: SharedRing,

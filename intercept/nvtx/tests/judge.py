@@ -40,10 +40,12 @@ if language == "c":
     same("events", found, {
         ("X", "solver", "step"): 400, ("X", "solver", "assemble"): 400, ("X", "nvtx", "plain"): 400,
         ("X", "solver", "request"): 4, ("X", "nvtx", "around fork"): 1, ("X", "nvtx", "in child"): 1,
-        ("i", "nvtx", "mark.i64"): 1, ("i", "nvtx", "mark.f64"): 1, ("i", "nvtx", "mark.u32"): 1,
+        ("i", "solver", "assemble"): 1, ("i", "nvtx", "assemble"): 1, ("i", "nvtx", "mark.i64"): 1, ("i", "nvtx", "mark.f64"): 1, ("i", "nvtx", "mark.u32"): 1,
         ("i", "nvtx", "mark.i32"): 1, ("i", "nvtx", "mark.f32"): 1, ("i", "nvtx", "mark \"odd\"\n\ufffd"): 1,
         ("i", "nvtx", "mark \u00e9\U0001f600"): 1, ("i", "nvtx", "(no message)"): 1,
     })
+    same("one registered message with and without a payload", collections.Counter(one.get("payload") for one in arguments("assemble")),
+         {None: 400, 9: 2})
     same("i64", arguments("mark.i64"), [{"payload": -5}])
     same("f64", arguments("mark.f64"), [{"payload": 0.5, "category": 8}])
     same("u32", arguments("mark.u32"), [{"payload": 2**32 - 1}])
@@ -66,7 +68,7 @@ same("requests", sorted(one["payload"] for one in arguments("request")), list(ra
 assert all("ranges" in names[lane(event)] for event in events if event["name"] == "request")
 
 # Every inner range lies within one outer range of its process, which is of the same thread.
-outer, inner = ([event for event in events if event["name"] == name] for name in parents)
+outer, inner = ([event for event in events if event["name"] == name and event["ph"] == "X"] for name in parents)
 for event in inner:
     around = [one for one in outer if lane(one) == lane(event) and one["ts"] <= event["ts"]
               and event["ts"] + event["dur"] <= one["ts"] + one["dur"]]

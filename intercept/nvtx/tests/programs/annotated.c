@@ -59,7 +59,14 @@ static void *work(void *argument)
 
 static void payloads(void)
 {
-    nvtxEventAttributes_t event = attributes("mark.i64");
+    nvtxEventAttributes_t event = attributes("");
+    event.messageType = NVTX_MESSAGE_TYPE_REGISTERED;
+    event.message.registered = registered;
+    event.payloadType = NVTX_PAYLOAD_TYPE_UNSIGNED_INT64;
+    event.payload.ullValue = 9;
+    nvtxDomainMarkEx(solver, &event);
+    nvtxMarkEx(&event);
+    event = attributes("mark.i64");
     event.payloadType = NVTX_PAYLOAD_TYPE_INT64;
     event.payload.llValue = -5;
     nvtxMarkEx(&event);
