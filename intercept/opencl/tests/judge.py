@@ -12,8 +12,10 @@ import sys
 
 DEVICE_SPAN = 12
 VALID = 1 << 63
-# How much faster or slower one clock may seem to run than the other.
-MAX_DRIFT = 200e-6
+# How much faster or slower one clock may run than the other.
+MAX_DRIFT = 100e-6
+# Anchors are no closer to each other (src/device.rs).
+MIN_PERIOD_NS = 250_000_000
 
 
 def same(what, got, wanted):
@@ -64,10 +66,14 @@ for event in launches:
     by_id[event["args"]["correlation"]].append(event)
 same("device spans", len(devices), sum(records.values()))
 same("device spans by name", collections.Counter(event["name"] for event in devices), counts)
+(clock,) = trace["metadata"]["device_clocks"]
+same("alignment", clock["alignment"], "anchors")
+# The rate between two anchors is off by what both are, at most.
+rate_off = MAX_DRIFT + 2 * clock["uncertainty_ns"] / MIN_PERIOD_NS
 for name, wanted in times.items():
     got = sorted((event for event in devices if event["name"] == name), key=lambda event: event["ts"])
     for event, (start, end) in zip(got, sorted(wanted), strict=True):
-        tolerance_ns = 1 + (end - start) * MAX_DRIFT
+        tolerance_ns = 1 + (end - start) * rate_off
         assert abs(ns(event["dur"]) - (end - start)) <= tolerance_ns, f"{name}: {event}: expected {end - start} ns"
 
 # Each device span has a launch of its name, which is where its arrow begins; the launch says where the work went.
@@ -84,8 +90,6 @@ for event in devices:
 assert not any(begins.values()), "arrows that begin at no launch"
 
 # The clock of the device is tied to the host's.
-(clock,) = trace["metadata"]["device_clocks"]
-same("alignment", clock["alignment"], "anchors")
 slack_ns = clock["uncertainty_ns"] + trace["metadata"]["clock"]["uncertainty_ns"] + 1
 for event in devices:
     launch = min(by_id[event["args"]["correlation"]], key=lambda one: one["ts"])
