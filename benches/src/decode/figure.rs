@@ -31,8 +31,14 @@ pub(crate) enum What {
     Write,
     /// A run is decoded into Chrome JSON.
     Decode(By),
+    /// A run is decoded into Perfetto's format, by time.
+    Perfetto,
     /// A table is made of a run.
     Stats,
+    /// A trace is compressed at level 1 by one deflate in one piece.
+    Deflate,
+    /// The same by several threads.
+    Gzip,
 }
 
 /// Order of events.
@@ -70,12 +76,39 @@ pub(crate) struct Figure {
     pub(crate) threads: usize,
     /// Wall time, median of the rounds.
     pub(crate) seconds: f64,
-    pub(crate) ns_per_event: f64,
-    /// Speed per thread as a part of the floor's; for the file: wall time against decode and bare writes together.
+    /// `None` for what has no events.
+    pub(crate) ns_per_event: Option<f64>,
+    /// What the measured value is a multiple of.
     pub(crate) ratio: f64,
+    pub(crate) ratio_of: RatioOf,
+    /// What the ratio shall be.
+    pub(crate) wanted: Option<Bound>,
     pub(crate) private_mib: f64,
-    /// Bytes of the output, where it went to a file.
+    /// Bytes of the output, where they were counted.
     pub(crate) bytes: u64,
+    pub(crate) bytes_per_event: Option<f64>,
+}
+
+/// What a ratio compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RatioOf {
+    /// Speed per thread, with that of the floor formatter.
+    FloorSpeed,
+    /// Time, with that of decoding to /dev/null and of bare writes together.
+    NullAndWriteTime,
+    /// Time, with ten times that of a tenth of the records.
+    TenTenthsTime,
+    /// Speed, with that of one deflate on one thread.
+    DeflateSpeed,
+}
+
+/// What a ratio shall be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
 }
 
 /// The figures of one run.
@@ -85,19 +118,23 @@ pub(crate) fn of_shape(
     rounds: usize,
     dir: &Path,
 ) -> Result<Vec<Figure>, String> {
-    let runs = dir.join("runs");
-    let runs_text = runs.to_string_lossy().into_owned();
-    start_with(&["record", shape.name(), &spans.to_string(), &runs_text])?;
+    let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let measuring = Measuring {
         shape,
         spans,
         rounds,
-        run: runs_text,
-        file: dir.join("trace.json").to_string_lossy().into_owned(),
+        run: path("runs"),
+        tenth_run: path("tenth"),
+        file: path("trace.json"),
     };
+    let record = |spans: u64, run: &str| {
+        start_with(&["record", shape.name(), &spans.to_string(), run]).map(drop)
+    };
+    record(spans, &measuring.run)?;
+    record(spans / 10, &measuring.tenth_run)?;
     let mut figures = measuring.to_null()?;
+    figures.push(measuring.ten_tenths()?);
     figures.extend(measuring.to_file()?);
-    fs::remove_dir_all(&runs).map_err(|error| format!("remove: {}: {error}", runs.display()))?;
     Ok(figures)
 }
 
@@ -106,19 +143,25 @@ struct Measuring {
     spans: u64,
     rounds: usize,
     run: String,
+    /// A run with a tenth of the spans.
+    tenth_run: String,
     file: String,
 }
 
 /// What goes to /dev/null.
-const TO_NULL: [(&str, What, usize); 7] = [
+const TO_NULL: [(&str, What, usize); 9] = [
     ("floor", What::Floor, 1),
     ("by lane", What::Decode(By::Lane), 1),
     ("by lane", What::Decode(By::Lane), 2),
     ("by time", What::Decode(By::Time), 1),
     ("by time", What::Decode(By::Time), 2),
+    ("protobuf, by time", What::Perfetto, 1),
+    ("protobuf, by time", What::Perfetto, 2),
     ("stats", What::Stats, 1),
     ("stats", What::Stats, 2),
 ];
+/// Bytes of a trace that are compressed, at most.
+const MAX_COMPRESSED: u64 = 512 << 20;
 
 impl Measuring {
     fn task(&self, what: What, threads: usize, out: &str) -> Task {
@@ -147,17 +190,49 @@ impl Measuring {
         let floors: Vec<f64> = rounds[0].iter().map(ns_per_event).collect();
         let figures = TO_NULL.iter().zip(&rounds);
         Ok(figures
-            .map(|((name, _, threads), measured)| {
+            .map(|((name, what, threads), measured)| {
                 let ratios = measured.iter().zip(&floors);
                 let ratio = median(
                     ratios.map(|(one, floor)| floor / (ns_per_event(one) * *threads as f64)),
                 );
+                let wanted = self.wanted(*what, *threads).map(Bound::AtLeast);
+                let ratio = (RatioOf::FloorSpeed, ratio, wanted);
                 self.figure(name, *threads, measured, ratio)
             })
             .collect())
     }
 
-    /// Into a file whose pages are there already, beside bare writes of as many bytes.
+    /// The part of the floor's speed that a thread shall have.
+    fn wanted(&self, what: What, threads: usize) -> Option<f64> {
+        match (what, self.shape) {
+            (What::Decode(By::Time), Shape::Asyncio) => Some(0.15),
+            (What::Decode(By::Time), _) => Some(if threads == 1 { 0.4 } else { 0.35 }),
+            (What::Decode(By::Lane), Shape::Rings4 | Shape::Rings64) => Some(0.7),
+            (What::Perfetto, Shape::Rings4 | Shape::Rings64) => Some(0.25),
+            _ => None,
+        }
+    }
+
+    /// By time, beside a run with a tenth of the records.
+    fn ten_tenths(&self) -> Result<Figure, String> {
+        let (mut measured, mut ratios) = (Vec::new(), Vec::new());
+        let all = self.task(What::Decode(By::Time), 1, "/dev/null");
+        let tenth = Task {
+            run: self.tenth_run.clone(),
+            ..all.clone()
+        };
+        for _ in 0..self.rounds {
+            let all = self.measure(&all)?;
+            let tenth = self.measure(&tenth)?;
+            ratios.push(ns_per_event(&all) / ns_per_event(&tenth));
+            measured.push(tenth);
+        }
+        let wanted = Some(Bound::AtMost(1.1));
+        let ratio = (RatioOf::TenTenthsTime, median(ratios.into_iter()), wanted);
+        Ok(self.figure("by time, a tenth of the records", 1, &measured, ratio))
+    }
+
+    /// Into a file whose pages are there already, beside bare writes of as many bytes; then that file is compressed.
     fn to_file(&self) -> Result<Vec<Figure>, String> {
         fs::write(&self.file, b"").map_err(|error| format!("create: {}: {error}", self.file))?;
         let mut figures = Vec::new();
@@ -177,24 +252,64 @@ impl Measuring {
                 ratios.push(file.seconds / (null.seconds + bare.seconds));
                 measured.push(file);
             }
-            let ratio = median(ratios.into_iter());
+            let wanted = Some(Bound::AtMost(1.2));
+            let ratio = (
+                RatioOf::NullAndWriteTime,
+                median(ratios.into_iter()),
+                wanted,
+            );
             figures.push(self.figure("by time, to a file", threads, &measured, ratio));
         }
+        figures.extend(self.compressed(bytes)?);
         fs::remove_file(&self.file).map_err(|error| format!("remove: {}: {error}", self.file))?;
         Ok(figures)
     }
 
-    fn figure(&self, what: &str, threads: usize, rounds: &[Measured], ratio: f64) -> Figure {
+    /// The file compressed at level 1, by one deflate and by two threads.
+    fn compressed(&self, bytes: u64) -> Result<Vec<Figure>, String> {
+        let task = |what, threads| Task {
+            amount: bytes.min(MAX_COMPRESSED),
+            ..self.task(what, threads, &self.file)
+        };
+        let (mut ones, mut twos) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            ones.push(self.measure(&task(What::Deflate, 1))?);
+            twos.push(self.measure(&task(What::Gzip, 2))?);
+        }
+        let pairs = ones.iter().zip(&twos);
+        let ratio = median(pairs.map(|(one, two)| one.seconds / two.seconds));
+        let kind = RatioOf::DeflateSpeed;
+        let wanted = Some(Bound::AtLeast(1.7));
+        Ok(vec![
+            self.figure("one deflate, level 1", 1, &ones, (kind, 1.0, None)),
+            self.figure(".gz, level 1", 2, &twos, (kind, ratio, wanted)),
+        ])
+    }
+
+    fn figure(
+        &self,
+        what: &str,
+        threads: usize,
+        rounds: &[Measured],
+        (ratio_of, ratio, wanted): (RatioOf, f64, Option<Bound>),
+    ) -> Figure {
         let private_kib = rounds.iter().map(|one| one.private_kib).max().unwrap_or(0);
+        let first = rounds.first();
+        let has_events = first.is_some_and(|one| one.events > 0);
         Figure {
             shape: self.shape.name(),
             what: what.to_owned(),
             threads,
             seconds: median(rounds.iter().map(|one| one.seconds)),
-            ns_per_event: median(rounds.iter().map(ns_per_event)),
+            ns_per_event: has_events.then(|| median(rounds.iter().map(ns_per_event))),
             ratio,
+            ratio_of,
+            wanted,
             private_mib: private_kib as f64 / 1024.0,
-            bytes: rounds.first().map_or(0, |one| one.bytes),
+            bytes: first.map_or(0, |one| one.bytes),
+            bytes_per_event: first
+                .filter(|one| has_events && one.bytes > 0)
+                .map(|one| one.bytes as f64 / one.events as f64),
         }
     }
 }

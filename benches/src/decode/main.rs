@@ -3,7 +3,8 @@
 //! millions of spans stand close together; a real program's runs have more names and longer gaps.
 //!
 //! Every figure is of a process of its own, started once more with what it is to do, so that memory is that of one
-//! decode alone. Ratios are taken between processes that ran one after the other.
+//! decode alone. Ratios are taken between processes that ran one after the other; each line says what its ratio is of,
+//! and what it shall be.
 
 mod figure;
 mod floor;

@@ -1,20 +1,28 @@
 //! One measurement, in a process of its own.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ringscope_decode::gzip::GzipWriter;
 use ringscope_decode::{
-    Filter, Limits, Options, Output, Run, Timeline, chrome, find_runs, stats, trace,
+    Filter, Limits, Options, Order, Output, Run, Timeline, chrome, find_runs, perfetto, stats,
+    trace,
 };
 
 use crate::figure::{Measured, Task, What};
 use crate::floor;
 
+/// Level of compression.
+const LEVEL: u32 = 1;
+/// Bytes of a trace handed over at once.
+const PIECE: usize = 1 << 18;
 /// How often memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -74,22 +82,75 @@ fn work(task: &Task) -> Result<(u64, u64), String> {
             let timeline = timeline(task)?;
             let file = open()?;
             let format = chrome::Chrome::new(&timeline);
-            let progress = |_done| {};
-            let events = trace::write(
-                &timeline,
-                &format,
-                order.into(),
-                Output::File(&file),
-                &progress,
-            );
-            let events = events.map_err(failed)?;
-            Ok((events, 0))
+            let output = Output::File(&file);
+            let events = trace::write(&timeline, &format, order.into(), output, &|_done| {});
+            Ok((events.map_err(failed)?, 0))
+        }
+        What::Perfetto => {
+            let timeline = timeline(task)?;
+            let format = perfetto::Perfetto::new(&timeline);
+            let mut counted = Counted {
+                out: open()?,
+                bytes: 0,
+            };
+            let output = Output::Stream(&mut counted);
+            let events = trace::write(&timeline, &format, Order::Time, output, &|_done| {});
+            Ok((events.map_err(failed)?, counted.bytes))
         }
         What::Stats => {
             let timeline = timeline(task)?;
             stats::table(&timeline, &stats::Options::default()).map_err(failed)?;
             Ok((timeline.event_count, 0))
         }
+        What::Deflate | What::Gzip => compress(task).map_err(failed),
+    }
+}
+
+/// Counts what passes.
+struct Counted<W> {
+    out: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Compresses the first bytes of a trace, handed over in pieces as a decoder does; the bytes that it comes to.
+fn compress(task: &Task) -> io::Result<(u64, u64)> {
+    let mut trace = File::open(&task.out)?.take(task.amount);
+    let counted = Counted {
+        out: io::sink(),
+        bytes: 0,
+    };
+    let bytes = if task.what == What::Deflate {
+        let mut writer = GzEncoder::new(counted, Compression::new(LEVEL));
+        pass(&mut trace, &mut writer)?;
+        writer.finish()?.bytes
+    } else {
+        let mut writer = GzipWriter::new(counted, LEVEL, task.threads)?;
+        pass(&mut trace, &mut writer)?;
+        writer.finish()?.bytes
+    };
+    Ok((0, bytes))
+}
+
+fn pass(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let len = from.read(&mut piece)?;
+        if len == 0 {
+            return Ok(());
+        }
+        to.write_all(&piece[..len])?;
     }
 }
 
