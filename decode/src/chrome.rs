@@ -5,14 +5,16 @@ use std::io::{self, Write};
 
 use ringscope_ringbuf::payload::ArgType;
 use serde_json::json;
+use zerocopy::IntoBytes;
 
 use crate::args::{self, Arg};
 use crate::event::{Event, EventKind};
-use crate::format::{Format, Slice};
+use crate::format::{Format, PlainSlice, Sheet, Slice};
 use crate::json::{put_i64, put_str, put_tree, put_u64, put_us, put_value};
 use crate::lanes::Lane;
 use crate::process::Site;
-use crate::template::{Desk, MAX_LINE, Pen, Stamp};
+use crate::ring::plain::PlainSpan;
+use crate::template::{MAX_LINE, Millisecond, Pen, Stamp};
 use crate::timeline::Timeline;
 use crate::trace::{self, Order, Output};
 
@@ -77,7 +79,7 @@ impl<'a> Chrome<'a> {
 
     /// What a span whose arguments are integers is made of; `None` when it is none.
     #[inline(always)]
-    fn plain_span<'s>(&'s self, slice: &Slice<'s>, event: &'s Event) -> Option<PlainSpan<'s>> {
+    fn span_line<'s>(&'s self, slice: &Slice<'s>, event: &'s Event) -> Option<SpanLine<'s>> {
         let template = self.templates.get(event.site as usize)?.as_ref()?;
         let payload = slice.payload(event);
         let is_plain = event.kind == EventKind::Span
@@ -85,7 +87,7 @@ impl<'a> Chrome<'a> {
             && event.start_ns >= self.base_ns
             && event.end_ns >= event.start_ns
             && payload.len() == template.args.len() * 8;
-        Some(PlainSpan {
+        Some(SpanLine {
             template,
             start_ns: event.start_ns.wrapping_sub(self.base_ns) as u64,
             duration_ns: event.end_ns.wrapping_sub(event.start_ns) as u64,
@@ -93,6 +95,26 @@ impl<'a> Chrome<'a> {
             payload,
         })
         .filter(|_| is_plain)
+    }
+
+    /// The line of a plain span, unless its site has no template.
+    #[inline(always)]
+    fn plain_line<'s>(&'s self, span: &'s PlainSpan) -> Option<SpanLine<'s>> {
+        let template = self.templates.get(span.site as usize)?.as_ref()?;
+        let payload = match template.args.len() {
+            0 => &[],
+            1 => span.word.as_bytes(),
+            _ => return None,
+        };
+        let is_forward = span.start_ns >= self.base_ns && span.end_ns >= span.start_ns;
+        Some(SpanLine {
+            template,
+            start_ns: span.start_ns.wrapping_sub(self.base_ns) as u64,
+            duration_ns: span.end_ns.wrapping_sub(span.start_ns) as u64,
+            lane: self.lane_stamps.get(span.lane as usize)?,
+            payload,
+        })
+        .filter(|_| is_forward)
     }
 
     fn event<'s>(
@@ -221,19 +243,37 @@ impl Format for Chrome<'_> {
         }
     }
 
-    fn slice(&self, slice: &Slice<'_>, out: &mut Vec<u8>) {
-        let (mut args, mut desk) = (Vec::new(), Desk::default());
+    fn slice(&self, slice: &Slice<'_>, out: &mut Sheet) {
+        let (mut args, mut line) = (Vec::new(), Vec::new());
+        let mut millisecond = Millisecond::default();
         for event in slice.events {
-            if let Some(span) = self.plain_span(slice, event) {
-                desk.line(out, |pen| span.write(pen));
+            if let Some(span) = self.span_line(slice, event) {
+                out.line(&mut millisecond, |pen| span.write(pen));
             } else {
-                desk.clear(out);
                 // A lane with events is named, so that some line always stands before.
-                out.extend_from_slice(b",\n");
-                self.event(slice, event, &mut args, out);
+                line.clear();
+                line.extend_from_slice(b",\n");
+                self.event(slice, event, &mut args, &mut line);
+                out.put(&line);
             }
         }
-        desk.clear(out);
+    }
+
+    fn plain_slice(&self, slice: &PlainSlice<'_>, out: &mut Sheet) {
+        let mut millisecond = Millisecond::default();
+        for span in slice.spans.iter() {
+            if let Some(line) = self.plain_line(span) {
+                out.line(&mut millisecond, |pen| line.write(pen));
+            } else {
+                let event = slice.timeline.plain_event(span);
+                let one = Slice {
+                    timeline: slice.timeline,
+                    events: std::slice::from_ref(&event),
+                    payloads: &[],
+                };
+                self.slice(&one, out);
+            }
+        }
     }
 
     fn tail(&self, out: &mut Vec<u8>) {
@@ -280,7 +320,7 @@ impl SpanTemplate {
 }
 
 /// A line that is made of a template.
-struct PlainSpan<'a> {
+struct SpanLine<'a> {
     template: &'a SpanTemplate,
     start_ns: u64,
     duration_ns: u64,
@@ -288,7 +328,7 @@ struct PlainSpan<'a> {
     payload: &'a [u8],
 }
 
-impl PlainSpan<'_> {
+impl SpanLine<'_> {
     #[inline(always)]
     fn write(&self, pen: &mut Pen<'_>) {
         let SpanTemplate { start, args } = self.template;

@@ -13,6 +13,7 @@ use crate::filter::Compiled;
 use crate::recorder::Recorder;
 use crate::ring::gather::{Gatherer, RingContext, RowSet, Wanted};
 use crate::ring::index::Reach;
+use crate::ring::plain::PlainGatherer;
 use crate::ring::scan::ScannedRing;
 use crate::ring::source::Storage;
 
@@ -181,6 +182,41 @@ impl Engine {
             self.add_arrows(gatherer, scope.is_by_lane);
         }
         Ok(())
+    }
+
+    /// Gathers the events that start in `from_ns..to_ns` in order, where they are nothing but plain spans that keep their
+    /// rows and that no filter looks at; false where not.
+    pub(crate) fn plain_slice(
+        &self,
+        gatherer: &mut PlainGatherer,
+        scope: Scope<'_>,
+        from_ns: i64,
+        to_ns: i64,
+    ) -> bool {
+        if self.filter.is_some()
+            || self.has_arrows
+            || scope
+                .rings
+                .iter()
+                .any(|ring| self.split.rings.binary_search(ring).is_ok())
+        {
+            return false;
+        }
+        gatherer.clear(scope.rings.len() == 1);
+        let wanted = Wanted {
+            start_ns: from_ns,
+            end_ns: to_ns,
+            rows: scope.rows,
+        };
+        let mut rings = scope.rings.iter();
+        let is_plain = rings.all(|ring| {
+            let added = gatherer.add_ring(self.ring(*ring), wanted, &self.lane_of_row);
+            added.is_ok()
+        });
+        if is_plain {
+            gatherer.sort(&self.lane_ranks);
+        }
+        is_plain
     }
 
     /// Replaces rows by lanes and puts the events in order.

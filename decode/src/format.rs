@@ -5,6 +5,8 @@
 //! belongs into the head, whose tables ([`Timeline::lanes`], the sites, the keys) are complete before the first slice.
 
 use crate::event::{Event, EventKind};
+use crate::ring::plain::PlainGatherer;
+pub use crate::sheet::Sheet;
 use crate::timeline::Timeline;
 
 /// A format that traces are written in.
@@ -13,10 +15,39 @@ pub trait Format: Sync {
     fn head(&self, out: &mut Vec<u8>);
 
     /// Appends the events of a slice, in their order. The same slice always gives the same bytes.
-    fn slice(&self, slice: &Slice<'_>, out: &mut Vec<u8>);
+    fn slice(&self, slice: &Slice<'_>, out: &mut Sheet);
+
+    /// Appends plain spans, in their order: the same bytes as their events come to.
+    fn plain_slice(&self, slice: &PlainSlice<'_>, out: &mut Sheet) {
+        let events: Vec<Event> = slice.events().collect();
+        let slice = Slice {
+            timeline: slice.timeline,
+            events: &events,
+            payloads: &[],
+        };
+        self.slice(&slice, out);
+    }
 
     /// Appends what stands behind the last event.
     fn tail(&self, out: &mut Vec<u8>);
+}
+
+/// Plain spans that stand one after the other in a trace: those of a [`Timeline`]'s own threads, with one integer argument
+/// at most.
+#[derive(Clone, Copy)]
+pub struct PlainSlice<'a> {
+    /// The time line, whose tables the spans refer to.
+    pub timeline: &'a Timeline,
+    pub(crate) spans: &'a PlainGatherer,
+}
+
+impl<'a> PlainSlice<'a> {
+    fn events(&self) -> impl Iterator<Item = Event> + use<'a> {
+        let timeline = self.timeline;
+        self.spans
+            .iter()
+            .map(move |span| timeline.plain_event(span))
+    }
 }
 
 /// Events that stand one after the other in a trace: some of those of a [`Timeline`], in the order asked for.

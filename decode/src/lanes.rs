@@ -26,17 +26,19 @@ pub struct Lane {
 /// Importers draw no deeper nesting than this.
 pub(crate) const MAX_DEPTH: u32 = 512;
 
+/// Nodes below a node of the tree over the lanes: two levels serve a thousand lanes, and looking at some nodes that lie side
+/// by side is quicker than going down a level. Few in tests, so that they have many levels.
+const FANOUT: usize = if cfg!(test) { 3 } else { 8 };
+
 /// Divides the intervals of a row, which come in row order, among as few lanes as come out when each goes to the
 /// first lane that takes it: one where it lies inside the innermost open span, or where none is open.
 #[derive(Debug, Default)]
 pub(crate) struct Splitter {
     /// Ends of the spans that are open on each lane, innermost last.
     open_ends: Vec<Vec<i64>>,
-    /// A binary tree over the lanes, whose root is node 1: the children of node n are 2n and 2n + 1, lane l is node
-    /// `width` + l.
-    nodes: Vec<Innermost>,
-    /// Lanes that the tree has room for, a power of two.
-    width: usize,
+    /// A tree over the lanes: the first level holds the lanes themselves, each further one a node for every [`FANOUT`] of the
+    /// level before; the last has no more than that many.
+    levels: Vec<Vec<Innermost>>,
     /// Deepest nesting on each lane.
     pub depths: Vec<u32>,
     /// Intervals on each lane.
@@ -61,6 +63,13 @@ impl Innermost {
         Innermost {
             least: end_ns,
             largest: end_ns,
+        }
+    }
+
+    fn join(self, other: &Innermost) -> Innermost {
+        Innermost {
+            least: self.least.min(other.least),
+            largest: self.largest.max(other.largest),
         }
     }
 
@@ -96,60 +105,61 @@ impl Splitter {
 
     /// The first lane that may take an interval.
     fn first_candidate(&self, start_ns: i64, end_ns: i64) -> Option<usize> {
-        let may_take = |node: usize| self.nodes[node].may_take(start_ns, end_ns);
-        if self.width == 0 || !may_take(1) {
-            return None;
+        let may_take = |node: &Innermost| node.may_take(start_ns, end_ns);
+        let mut levels = self.levels.iter().rev();
+        let mut at = levels.next()?.iter().position(may_take)?;
+        for level in levels {
+            let first = at * FANOUT;
+            at = first + level[first..].iter().take(FANOUT).position(may_take)?;
         }
-        let mut node = 1;
-        while node < self.width {
-            node = 2 * node + usize::from(!may_take(2 * node));
-        }
-        Some(node - self.width)
+        Some(at)
     }
 
     /// Notes the innermost open end of a lane.
     fn set(&mut self, lane: usize, end_ns: i64) {
-        let mut node = self.width + lane;
-        self.nodes[node] = Innermost::of(end_ns);
-        while node > 1 {
-            node /= 2;
-            let sum = self.sum(node);
-            if self.nodes[node] == sum {
+        let mut at = lane;
+        let mut node = Innermost::of(end_ns);
+        for number in 0..self.levels.len() {
+            let level = &mut self.levels[number];
+            if level[at] == node {
                 return;
             }
-            self.nodes[node] = sum;
-        }
-    }
-
-    /// What the children of a node come to.
-    fn sum(&self, node: usize) -> Innermost {
-        let (left, right) = (self.nodes[2 * node], self.nodes[2 * node + 1]);
-        Innermost {
-            least: left.least.min(right.least),
-            largest: left.largest.max(right.largest),
+            level[at] = node;
+            at /= FANOUT;
+            let siblings = level[at * FANOUT..].iter().take(FANOUT);
+            node = siblings.fold(Innermost::NONE, Innermost::join);
         }
     }
 
     fn add_lane(&mut self) -> usize {
         let lane = self.open_ends.len();
-        if lane == self.width {
-            self.widen();
-        }
         self.open_ends.push(Vec::new());
         self.depths.push(0);
         self.counts.push(0);
+        let mut at = lane;
+        for level in &mut self.levels {
+            if at == level.len() {
+                level.push(Innermost::NONE);
+            }
+            at /= FANOUT;
+        }
+        self.add_level();
         lane
     }
 
-    /// Makes room for twice as many lanes.
-    fn widen(&mut self) {
-        let lanes = self.nodes.split_off(self.width);
-        self.width = (2 * self.width).max(1);
-        self.nodes = vec![Innermost::NONE; 2 * self.width];
-        self.nodes[self.width..self.width + lanes.len()].copy_from_slice(&lanes);
-        for node in (1..self.width).rev() {
-            self.nodes[node] = self.sum(node);
-        }
+    /// Adds a level where the last one has too many nodes.
+    fn add_level(&mut self) {
+        let level = match self.levels.last() {
+            None => vec![Innermost::NONE],
+            Some(last) if last.len() > FANOUT => {
+                let groups = last.chunks(FANOUT);
+                let join =
+                    |group: &[Innermost]| group.iter().fold(Innermost::NONE, Innermost::join);
+                groups.map(join).collect()
+            }
+            Some(_) => return,
+        };
+        self.levels.push(level);
     }
 }
 

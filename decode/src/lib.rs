@@ -80,6 +80,7 @@ mod ring;
 mod rows;
 pub mod run;
 mod sequence;
+mod sheet;
 mod spill;
 pub mod stats;
 mod survey;

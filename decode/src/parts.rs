@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use crate::event::Event;
-use crate::format::{Format, Slice};
+use crate::format::{Format, Sheet, Slice};
 use crate::pipeline::{self, Stages};
 use crate::ring::gather::Gatherer;
 use crate::sequence::Sequence;
@@ -69,7 +69,7 @@ struct Chunk {
 #[derive(Default)]
 struct Room {
     gatherer: Gatherer,
-    bytes: Vec<u8>,
+    bytes: Sheet,
     chunks: Vec<Chunk>,
 }
 
@@ -78,7 +78,7 @@ impl Stages for Weighing<'_> {
     type Error = io::Error;
 
     fn prepare(&self, piece: usize, room: &mut Room) -> io::Result<()> {
-        self.sequence.piece(piece, &mut room.gatherer)?;
+        self.sequence.events(piece, &mut room.gatherer)?;
         let whole = room.gatherer.slice(self.timeline);
         let weigh = |events| {
             room.bytes.clear();

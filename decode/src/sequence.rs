@@ -9,9 +9,10 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::engine::{Engine, Scope};
-use crate::format::{Format, Slice};
+use crate::format::{Format, Sheet, Slice};
 use crate::pipeline::{self, Stages};
 use crate::ring::gather::{Gatherer, RowSet};
+use crate::ring::plain::PlainGatherer;
 use crate::spill::Spill;
 use crate::timeline::Timeline;
 use crate::trace::Order;
@@ -50,9 +51,18 @@ enum PiecePlace {
 
 /// What a piece is.
 pub(crate) enum Piece<'a> {
+    /// The plain spans that were gathered.
+    Plain,
     /// The events that were gathered.
     Events,
     Text(&'a Text),
+}
+
+/// Gathers pieces; its room is used again from piece to piece.
+#[derive(Default)]
+pub(crate) struct PieceGatherer {
+    pub plain: PlainGatherer,
+    pub any: Gatherer,
 }
 
 impl<'a> Sequence<'a> {
@@ -90,33 +100,54 @@ impl<'a> Sequence<'a> {
     /// # Errors
     ///
     /// When the temporary file fails.
-    pub(crate) fn piece(&self, number: usize, gatherer: &mut Gatherer) -> io::Result<Piece<'_>> {
-        let (scope, from_ns, to_ns) = match &self.places[number] {
+    pub(crate) fn piece(
+        &self,
+        number: usize,
+        gatherer: &mut PieceGatherer,
+    ) -> io::Result<Piece<'_>> {
+        if let PiecePlace::Text(text) = &self.places[number] {
+            return Ok(Piece::Text(&self.texts[*text]));
+        }
+        let (scope, from_ns, to_ns) = self.place(number);
+        let plain = &mut gatherer.plain;
+        if self.engine.plain_slice(plain, scope, from_ns, to_ns) {
+            return Ok(Piece::Plain);
+        }
+        self.engine
+            .slice(&mut gatherer.any, scope, from_ns, to_ns)?;
+        Ok(Piece::Events)
+    }
+
+    /// Gathers the events of a piece of a trace by time.
+    ///
+    /// # Errors
+    ///
+    /// When the temporary file fails.
+    pub(crate) fn events(&self, number: usize, gatherer: &mut Gatherer) -> io::Result<()> {
+        let (scope, from_ns, to_ns) = self.place(number);
+        self.engine.slice(gatherer, scope, from_ns, to_ns)
+    }
+
+    /// What a piece consists of: nothing for a text.
+    fn place(&self, number: usize) -> (Scope<'_>, i64, i64) {
+        let (rings, rows, is_by_lane, from_ns, to_ns) = match &self.places[number] {
             PiecePlace::Time { from_ns, to_ns } => {
-                let scope = Scope {
-                    rings: &self.rings,
-                    rows: RowSet::All,
-                    is_by_lane: false,
-                };
-                (scope, *from_ns, *to_ns)
+                (&self.rings[..], RowSet::All, false, *from_ns, *to_ns)
             }
             PiecePlace::Row {
                 row,
                 ring,
                 from_ns,
                 to_ns,
-            } => {
-                let scope = Scope {
-                    rings: ring,
-                    rows: RowSet::One(*row),
-                    is_by_lane: true,
-                };
-                (scope, *from_ns, *to_ns)
-            }
-            PiecePlace::Text(text) => return Ok(Piece::Text(&self.texts[*text])),
+            } => (&ring[..], RowSet::One(*row), true, *from_ns, *to_ns),
+            PiecePlace::Text(_) => (&[][..], RowSet::All, true, 0, 0),
         };
-        self.engine.slice(gatherer, scope, from_ns, to_ns)?;
-        Ok(Piece::Events)
+        let scope = Scope {
+            rings,
+            rows,
+            is_by_lane,
+        };
+        (scope, from_ns, to_ns)
     }
 
     fn add_lanes(&mut self, timeline: &Timeline, format: &dyn Format) -> io::Result<()> {
@@ -308,7 +339,7 @@ struct Keeping<'a> {
 #[derive(Default)]
 struct Room {
     gatherer: Gatherer,
-    bytes: Vec<u8>,
+    bytes: Sheet,
     ends: Vec<(u32, usize, u64)>,
 }
 
@@ -344,7 +375,7 @@ impl Stages for Keeping<'_> {
         let spill = &self.timeline.engine.storage.spill;
         let mut start = 0;
         for (lane, end, event_count) in &room.ends {
-            let bytes = &room.bytes[start..*end];
+            let bytes = &room.bytes.as_bytes()[start..*end];
             texts[*lane as usize].add(bytes, *event_count, self.page, spill)?;
             start = *end;
         }

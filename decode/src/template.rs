@@ -4,12 +4,10 @@
 /// Bytes copied at once.
 const WIDE: usize = 32;
 const NS_PER_MS: u64 = 1_000_000;
-/// Bytes that lines are put together in before they go on.
-const DESK: usize = 1 << 12;
 /// Longest line that is put together here; longer ones are made piece by piece elsewhere.
 pub(crate) const MAX_LINE: usize = 1 << 10;
 /// A line, and what a copy at its end may write beyond.
-const LINE_ROOM: usize = MAX_LINE + WIDE;
+pub(crate) const LINE_ROOM: usize = MAX_LINE + WIDE;
 
 /// A text that is copied often.
 #[derive(Clone, Debug, Default)]
@@ -73,15 +71,8 @@ impl Digits {
     }
 }
 
-/// Where lines are put together.
-pub(crate) struct Desk {
-    bytes: Box<[u8; DESK]>,
-    at: usize,
-    millisecond: Millisecond,
-}
-
 /// The millisecond that was written last, which the next line most likely has too.
-struct Millisecond {
+pub(crate) struct Millisecond {
     /// Where it begins.
     ns: u64,
     /// Its number.
@@ -89,38 +80,9 @@ struct Millisecond {
     len: usize,
 }
 
-impl Default for Desk {
-    fn default() -> Desk {
-        Desk {
-            bytes: Box::new([0; DESK]),
-            at: 0,
-            millisecond: Millisecond::of(NS_PER_MS),
-        }
-    }
-}
-
-impl Desk {
-    /// Puts a line together, of [`MAX_LINE`] bytes at most. What stands ready goes to `out` when there is no room left.
-    #[inline(always)]
-    pub(crate) fn line(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Pen<'_>)) {
-        if self.at > DESK - LINE_ROOM {
-            self.clear(out);
-        }
-        if let Some(room) = self.bytes[self.at..].first_chunk_mut() {
-            let mut pen = Pen {
-                room,
-                at: 0,
-                millisecond: &mut self.millisecond,
-            };
-            write(&mut pen);
-            self.at += pen.at;
-        }
-    }
-
-    /// Hands over what stands ready.
-    pub(crate) fn clear(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.bytes[..self.at]);
-        self.at = 0;
+impl Default for Millisecond {
+    fn default() -> Millisecond {
+        Millisecond::of(NS_PER_MS)
     }
 }
 
@@ -132,7 +94,23 @@ pub(crate) struct Pen<'a> {
     millisecond: &'a mut Millisecond,
 }
 
-impl Pen<'_> {
+impl<'a> Pen<'a> {
+    /// Begins a line.
+    #[inline(always)]
+    pub(crate) fn new(room: &'a mut [u8; LINE_ROOM], millisecond: &'a mut Millisecond) -> Pen<'a> {
+        Pen {
+            room,
+            at: 0,
+            millisecond,
+        }
+    }
+
+    /// Bytes of the line so far.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.at
+    }
+
     #[inline(always)]
     fn put_wide(&mut self, bytes: &[u8; WIDE], len: usize) {
         let at = self.at % MAX_LINE;
@@ -259,12 +237,12 @@ mod tests {
 
     use super::*;
     use crate::json::put_us;
+    use crate::sheet::Sheet;
 
     fn written(put: impl FnOnce(&mut Pen<'_>)) -> String {
-        let (mut desk, mut out) = (Desk::default(), Vec::new());
-        desk.line(&mut out, put);
-        desk.clear(&mut out);
-        String::from_utf8(out).unwrap()
+        let mut sheet = Sheet::default();
+        sheet.line(&mut Millisecond::default(), put);
+        String::from_utf8(sheet.as_bytes().to_vec()).unwrap()
     }
 
     fn us(ns: u64) -> String {
@@ -293,16 +271,5 @@ mod tests {
             let found = written(|pen| stamps.iter().for_each(|stamp| pen.put(stamp)));
             prop_assert_eq!(found, text + &more);
         }
-    }
-
-    #[test]
-    fn many_lines_pass_the_desk() {
-        let line = Stamp::new(&[b'x'; MAX_LINE]);
-        let (mut desk, mut out) = (Desk::default(), Vec::new());
-        for _ in 0..100 {
-            desk.line(&mut out, |pen| pen.put(&line));
-        }
-        desk.clear(&mut out);
-        assert_eq!(out, vec![b'x'; 100 * MAX_LINE]);
     }
 }

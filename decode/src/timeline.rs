@@ -12,12 +12,13 @@ use crate::assembly::Assembly;
 use crate::device_clock::DeviceClock;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Problem};
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, PAYLOAD_IN_WORD};
 use crate::filter::{self, Filter};
 use crate::lanes::Lane;
 use crate::losses::Losses;
 use crate::process::Site;
 use crate::ring::gather::{Gatherer, RowSet};
+use crate::ring::plain::PlainSpan;
 use crate::rows::ProcessRow;
 use crate::run::Run;
 
@@ -248,6 +249,23 @@ impl Timeline {
 
     pub(crate) fn site(&self, event: &Event) -> Option<&Site> {
         self.sites.get(event.site as usize)
+    }
+
+    /// The event that a plain span is.
+    pub(crate) fn plain_event(&self, span: &PlainSpan) -> Event {
+        let site = self.sites.get(span.site as usize);
+        let has_payload = site.is_some_and(|site| !site.args.is_empty());
+        Event {
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            word: span.word,
+            payload_at: if has_payload { PAYLOAD_IN_WORD } else { 0 },
+            payload_len: u32::from(has_payload) * 8,
+            site: span.site,
+            lane: span.lane,
+            kind: EventKind::Span,
+            ..Event::BLANK
+        }
     }
 
     /// Key of a late argument.

@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
-use crate::format::Format;
+use crate::format::{Format, PlainSlice, Sheet};
 use crate::pipeline::{self, Stages};
-use crate::ring::gather::Gatherer;
-use crate::sequence::{Piece, Sequence};
+use crate::sequence::{Piece, PieceGatherer, Sequence};
 use crate::timeline::Timeline;
 
 /// In which order events stand in the file.
@@ -107,8 +106,8 @@ struct Writing<'a, 'o> {
 /// What a thread needs for a piece.
 #[derive(Default)]
 struct Room {
-    gatherer: Gatherer,
-    bytes: Vec<u8>,
+    gatherer: PieceGatherer,
+    bytes: Sheet,
     event_count: u64,
     offset: u64,
 }
@@ -120,13 +119,23 @@ impl Stages for Writing<'_, '_> {
     fn prepare(&self, piece: usize, room: &mut Room) -> io::Result<()> {
         room.bytes.clear();
         room.event_count = match self.sequence.piece(piece, &mut room.gatherer)? {
+            Piece::Plain => {
+                let spans = &room.gatherer.plain;
+                let slice = PlainSlice {
+                    timeline: self.timeline,
+                    spans,
+                };
+                self.format.plain_slice(&slice, &mut room.bytes);
+                spans.len() as u64
+            }
             Piece::Events => {
-                let slice = room.gatherer.slice(self.timeline);
+                let slice = room.gatherer.any.slice(self.timeline);
                 self.format.slice(&slice, &mut room.bytes);
                 slice.record_count()
             }
             Piece::Text(text) => {
-                text.read(&self.timeline.engine.storage.spill, &mut room.bytes)?;
+                let spill = &self.timeline.engine.storage.spill;
+                room.bytes.append(|out| text.read(spill, out))?;
                 text.event_count
             }
         };
@@ -139,7 +148,7 @@ impl Stages for Writing<'_, '_> {
         place.done += room.event_count;
         (self.progress)(place.done);
         match &mut place.stream {
-            Some(stream) => stream.write_all(&room.bytes)?,
+            Some(stream) => stream.write_all(room.bytes.as_bytes())?,
             None => place.offset += room.bytes.len() as u64,
         }
         Ok(())
@@ -147,7 +156,7 @@ impl Stages for Writing<'_, '_> {
 
     fn complete(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
         match self.file {
-            Some(file) => file.write_all_at(&room.bytes, room.offset),
+            Some(file) => file.write_all_at(room.bytes.as_bytes(), room.offset),
             None => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ use slice::SliceWriter;
 use tracks::Tracks;
 use wire::{put_bytes, put_message, put_uint};
 
-use crate::format::{Format, Slice};
+use crate::format::{Format, Sheet, Slice};
 use crate::json;
 use crate::timeline::Timeline;
 use crate::trace::{self as traces, Order, Output};
@@ -134,8 +134,8 @@ impl Format for Perfetto<'_> {
         }
     }
 
-    fn slice(&self, slice: &Slice<'_>, out: &mut Vec<u8>) {
-        SliceWriter::new(self, *slice, out).write();
+    fn slice(&self, slice: &Slice<'_>, out: &mut Sheet) {
+        out.append(|out| SliceWriter::new(self, *slice, out).write());
     }
 
     /// Where the trace comes from and what is missing, as one text.

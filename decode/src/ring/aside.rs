@@ -93,6 +93,16 @@ impl Asides {
         &self.resident
     }
 
+    /// True when some may start within `starts`.
+    pub(crate) fn has_any(&self, starts: Range<i64>) -> bool {
+        let first = self
+            .resident
+            .partition_point(|aside| aside.event.start_ns < starts.start);
+        let next = self.resident.get(first);
+        next.is_some_and(|aside| aside.event.start_ns < starts.end)
+            || self.reaches.meeting(starts).next().is_some()
+    }
+
     /// Visits those that start within `starts`, in no particular order; `bytes` is room to read into.
     pub(crate) fn for_each(
         &self,

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use ringscope_ringbuf::layout::{Kind, Record};
 
+use super::keys;
 use super::resolve::{Payload, Resolver};
 use super::scan::ScannedRing;
 use super::source::{Storage, Stretch};
@@ -20,10 +21,6 @@ use crate::timeline::Timeline;
 const CHUNK: u64 = 1 << 12;
 /// Continuations read at once.
 const MORE: u64 = 16;
-/// Bits of a sort key that number the event; those above count nanoseconds from the slice's start.
-const INDEX_BITS: u32 = 22;
-/// Bits that one pass of the sort looks at, at most.
-const DIGIT_BITS: u32 = 11;
 /// Events that may be moved to keep the others in order, for each of these and in any case: beyond that, sorting all of
 /// them is cheaper.
 const MOVES_PER_EVENT: usize = 8;
@@ -321,18 +318,11 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// Walks over blocks that follow one another.
     fn blocks(&mut self, blocks: Range<usize>) {
-        let ring = self.context.ring;
         let mut at = blocks.start;
-        while at < blocks.end && !ring.first_blocks.is_empty() {
-            let number = ring.first_blocks.partition_point(|first| *first <= at) - 1;
-            let stretch = &ring.source.stretches[number];
-            let in_stretch = (at - ring.first_blocks[number]) as u64;
-            let next = ring.first_blocks.get(number + 1).copied();
-            let end = blocks.end.min(next.unwrap_or(usize::MAX));
-            let first = stretch.sequences.start + in_stretch * ring.block_len;
-            let len = (end - at) as u64 * ring.block_len;
-            self.stretch(at, stretch, first..(first + len).min(stretch.sequences.end));
-            at = end;
+        for (stretch, sequences) in self.context.ring.sequences(blocks) {
+            let len = sequences.end - sequences.start;
+            self.stretch(at, stretch, sequences);
+            at += len.div_ceil(self.context.ring.block_len) as usize;
         }
     }
 
@@ -554,13 +544,11 @@ impl Gatherer {
                 let both = |a: &Event, b: &Event| by_start(a, b).then_with(|| order(a, b));
                 return self.events.sort_unstable_by(both);
             }
-            self.sort_keys();
+            keys::sort(&mut self.keys, &mut self.other_keys);
             std::mem::swap(&mut self.events, &mut self.unsorted);
             self.events.clear();
-            let events = self.keys.iter().map(|key| {
-                let index = (key & ((1 << INDEX_BITS) - 1)) as usize;
-                self.unsorted[index]
-            });
+            let unsorted = &self.unsorted;
+            let events = self.keys.iter().map(|key| unsorted[keys::index(*key)]);
             self.events.extend(events);
         }
         self.settle(order);
@@ -573,47 +561,15 @@ impl Gatherer {
 
     /// False when the events are too many, or the time too long, for the keys.
     fn make_keys(&mut self, start_ns: i64) -> bool {
-        if self.events.len() >= 1 << INDEX_BITS {
-            return false;
-        }
         self.keys.clear();
-        let mut largest = 0;
-        let keys = (0u64..).zip(&self.events).map(|(index, event)| {
-            let since = event.start_ns.wrapping_sub(start_ns) as u64;
-            largest |= since;
-            since << INDEX_BITS | index
-        });
-        self.keys.extend(keys);
-        largest >> (u64::BITS - INDEX_BITS) == 0
-    }
-
-    /// Sorts by digits, the lowest first.
-    fn sort_keys(&mut self) {
-        let mut used = 0;
-        for key in &self.keys {
-            used |= key >> INDEX_BITS;
+        for (index, event) in self.events.iter().enumerate() {
+            let since_ns = event.start_ns.wrapping_sub(start_ns) as u64;
+            let Some(key) = keys::key(since_ns, index) else {
+                return false;
+            };
+            self.keys.push(key);
         }
-        let bits = u64::BITS - used.leading_zeros();
-        let digit_bits = bits.div_ceil(bits.div_ceil(DIGIT_BITS).max(1)).max(1);
-        self.other_keys.resize(self.keys.len(), 0);
-        for shift in (INDEX_BITS..INDEX_BITS + bits).step_by(digit_bits as usize) {
-            let digit = |key: u64| (key >> shift) as usize & ((1 << digit_bits) - 1);
-            let mut places = [0u32; 1 << DIGIT_BITS];
-            let places = &mut places[..1 << digit_bits];
-            for key in &self.keys {
-                places[digit(*key)] += 1;
-            }
-            let mut sum = 0;
-            for place in places.iter_mut() {
-                sum += std::mem::replace(place, sum);
-            }
-            for key in &self.keys {
-                let place = &mut places[digit(*key)];
-                self.other_keys[*place as usize] = *key;
-                *place += 1;
-            }
-            std::mem::swap(&mut self.keys, &mut self.other_keys);
-        }
+        true
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Reach {
     pub end_ns: i64,
     /// Events.
     pub count: u32,
+    /// All records are spans of the ring's own thread, without continuations, that are not put aside.
+    pub is_plain: bool,
 }
 
 impl Reach {
@@ -30,6 +32,7 @@ impl Reach {
         last_ns: i64::MIN,
         end_ns: i64::MIN,
         count: 0,
+        is_plain: false,
     };
 
     pub(crate) fn add(&mut self, start_ns: i64, end_ns: i64) {
@@ -67,6 +70,13 @@ impl Reaches {
             group.join(&reach);
         }
         self.blocks.push(reach);
+    }
+
+    /// The last block turns out not to be plain.
+    pub(crate) fn last_is_not_plain(&mut self) {
+        if let Some(last) = self.blocks.last_mut() {
+            last.is_plain = false;
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -10,11 +10,15 @@
 //! | [`aside`] | events that began long before they were recorded, by time |
 //! | [`scan`] | the one pass over all records that fills the index and counts what is missing |
 //! | [`gather`] | the events of a stretch of time |
+//! | [`plain`] | the same where they are nothing but plain spans |
+//! | [`keys`] | what both are sorted by |
 
 pub(crate) mod aside;
 pub(crate) mod gather;
 pub(crate) mod index;
+mod keys;
 pub(crate) mod nesting;
+pub(crate) mod plain;
 mod recovery;
 pub(crate) mod resolve;
 pub(crate) mod scan;

@@ -9,7 +9,7 @@ use super::aside::{Aside, Asides};
 use super::index::{Reach, Reaches};
 use super::nesting::Nesting;
 use super::resolve::{Batch, MADE_PAYLOAD, Payload, Resolver, duration_ticks};
-use super::source::{Extent, RingSource, Storage};
+use super::source::{Extent, RingSource, Storage, Stretch};
 use crate::arrows::{ArrowEnd, Link};
 use crate::error::{Error, Problem};
 use crate::event::{Event, EventKind, FLAG_OPEN, FLAG_PAYLOAD_IN_RING, UNKNOWN_SITE_BASE};
@@ -266,6 +266,10 @@ impl<'a> Scan<'a> {
         if let Some(batch) = self.resolver.batch.filter(|batch| batch.remaining > 0) {
             self.batches.push((number, batch));
         }
+        let goes_on = |record: &&Record| record.kind_number() == Kind::Continuation as u8;
+        if records.first().filter(goes_on).is_some() {
+            self.reaches.last_is_not_plain();
+        }
         let near_ns = self.reaches.near_from(number);
         let near_ticks = if near_ns == i64::MIN {
             0
@@ -282,7 +286,7 @@ impl<'a> Scan<'a> {
             self.one(first + at as u64, record, records.get(at + 1), storage)?;
             at += 1;
         }
-        self.end_block();
+        self.end_block(records.len());
         Ok(())
     }
 
@@ -422,7 +426,7 @@ impl<'a> Scan<'a> {
         self.row_at
     }
 
-    fn end_block(&mut self) {
+    fn end_block(&mut self, len: usize) {
         let before = self.reaches.iter().last().map(|reach| reach.end_ns);
         let mut reach = self.block.reach;
         if self.block.ticks_count > 0 {
@@ -431,6 +435,7 @@ impl<'a> Scan<'a> {
             reach.last_ns = reach.last_ns.max(clock.ns(self.block.ticks.last));
             reach.end_ns = reach.end_ns.max(clock.ns(self.block.ticks.end));
             reach.count += self.block.ticks_count;
+            reach.is_plain = self.block.ticks_count as usize == len;
         }
         self.reaches.push(reach);
         let is_empty = reach.end_ns == i64::MIN;
@@ -576,6 +581,30 @@ impl<'a> Scan<'a> {
             last_record_ns: Some(whole.end_ns).filter(|ns| *ns > i64::MIN),
             last_ns: Some(whole.end_ns).filter(|ns| *ns > i64::MIN),
             source,
+        })
+    }
+}
+
+impl ScannedRing {
+    /// The sequences of blocks that follow one another, stretch by stretch.
+    pub(crate) fn sequences(
+        &self,
+        blocks: Range<usize>,
+    ) -> impl Iterator<Item = (&Stretch, Range<u64>)> {
+        let mut at = blocks.start;
+        std::iter::from_fn(move || {
+            if at >= blocks.end || self.first_blocks.is_empty() {
+                return None;
+            }
+            let number = self.first_blocks.partition_point(|first| *first <= at) - 1;
+            let stretch = &self.source.stretches[number];
+            let in_stretch = (at - self.first_blocks[number]) as u64;
+            let next = self.first_blocks.get(number + 1).copied();
+            let end = blocks.end.min(next.unwrap_or(usize::MAX));
+            let first = stretch.sequences.start + in_stretch * self.block_len;
+            let len = (end - at) as u64 * self.block_len;
+            at = end;
+            Some((stretch, first..(first + len).min(stretch.sequences.end)))
         })
     }
 }
