@@ -19,10 +19,10 @@ const MAX_TIMES_NARROWEST: u64 = 4;
 const FREQUENCY_HZ: u64 = 1_000_000_000;
 /// Between two anchors: the longer, the less do their brackets say of the clock's rate that is not so.
 const PERIOD_NS: u64 = 1_000_000_000;
-/// Between the last two anchors of a process.
+/// Between two anchors at least: the last one comes when the process ends.
 const MIN_PERIOD_NS: u64 = PERIOD_NS / 4;
 /// Commands before the first anchor, unless the process ends: the first calls are slow.
-const COMMANDS_BEFORE_FIRST: u32 = 16;
+const COMMANDS_BEFORE_FIRST: u32 = 256;
 /// Reads of the device's clock for one anchor: the one in the shortest time is taken.
 const READS: u32 = 8;
 
@@ -82,12 +82,10 @@ impl Anchors {
         *narrowest = width.min(*narrowest);
     }
 
-    /// The last anchor of the process, if it is far enough from the one before.
-    fn take_last(&mut self) -> Option<Bracket> {
+    /// True when it is too early for another anchor.
+    fn is_early(&self, now_ns: u64) -> bool {
         let newest_ns = self.newest_ns;
-        self.take().filter(|best| {
-            newest_ns.is_none_or(|newest| best.device_ns >= newest.saturating_add(MIN_PERIOD_NS))
-        })
+        newest_ns.is_some_and(|newest_ns| now_ns.saturating_sub(newest_ns) < MIN_PERIOD_NS)
     }
 
     /// The anchor of this period, if there is a good one.
@@ -150,6 +148,9 @@ impl Device {
     ) {
         let (is_due, best) = {
             let mut anchors = open(self.anchors.lock());
+            if anchors.is_early(end_ns) {
+                return;
+            }
             anchors.commands_before += u32::from(anchors.newest_ns.is_none());
             (anchors.is_due(end_ns), anchors.best)
         };
@@ -181,7 +182,7 @@ impl Device {
 
     /// The last anchor of the process.
     pub(crate) fn anchor_at_end(&self) {
-        let best = open(self.anchors.lock()).take_last();
+        let best = open(self.anchors.lock()).take();
         self.publish(best);
     }
 
@@ -253,29 +254,10 @@ mod tests {
         assert!(!anchors.is_due(u64::MAX));
         anchors.commands_before += 1;
         assert!(anchors.is_due(0));
+        assert!(!anchors.is_early(0));
         anchors.newest_ns = Some(7);
         assert!(!anchors.is_due(6 + PERIOD_NS) && anchors.is_due(7 + PERIOD_NS));
-    }
-
-    #[test]
-    fn the_last_anchor_is_not_close_to_the_one_before() {
-        for (newest_ns, expected) in [(None, true), (Some(5), false)] {
-            let mut anchors = Anchors {
-                newest_ns,
-                ..Anchors::default()
-            };
-            anchors.offer(bracket(1));
-            assert_eq!(anchors.take_last().is_some(), expected, "{newest_ns:?}");
-        }
-        let mut anchors = Anchors {
-            newest_ns: Some(5),
-            ..Anchors::default()
-        };
-        anchors.offer(Bracket {
-            device_ns: 5 + MIN_PERIOD_NS,
-            ..bracket(1)
-        });
-        assert!(anchors.take_last().is_some());
+        assert!(anchors.is_early(6 + MIN_PERIOD_NS) && !anchors.is_early(7 + MIN_PERIOD_NS));
     }
 
     #[test]
