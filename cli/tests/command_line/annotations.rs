@@ -63,7 +63,7 @@ fn record_with(sandbox: &Sandbox, variable: Option<&str>, arguments: &[&str]) ->
         .current_dir(sandbox.path("."))
         .env("RINGSCOPE_DIR", sandbox.path("runs"))
         .stdin(Stdio::null());
-    Outcome::from(command.output().unwrap())
+    Outcome::of_copy(&mut command)
 }
 
 fn names(sandbox: &Sandbox, phase: &str) -> Vec<String> {

@@ -23,7 +23,7 @@ fn layers(sandbox: &Sandbox, before: Option<&str>) -> Outcome {
         .current_dir(sandbox.path("."))
         .env("RINGSCOPE_DIR", sandbox.path("runs"))
         .stdin(Stdio::null());
-    Outcome::from(command.output().unwrap())
+    Outcome::of_copy(&mut command)
 }
 
 fn install(with_library: bool) -> Sandbox {
@@ -86,7 +86,7 @@ fn trace_of_program(arguments: [&str; 2]) -> Option<Value> {
         .current_dir(sandbox.path("."))
         .env_remove("OPENCL_LAYERS")
         .env("RINGSCOPE_DIR", sandbox.path("runs"));
-    Outcome::from(command.output().unwrap()).expect_code(5);
+    Outcome::of_copy(&mut command).expect_code(5);
     let trace = fs::read_to_string(sandbox.path("trace.json")).ok()?;
     Some(serde_json::from_str(&trace).unwrap())
 }

@@ -1,6 +1,7 @@
 //! A directory of its own for each test, and the programs that run in it.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -261,6 +262,20 @@ pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Runs a binary that was just copied: while another test starts a process, that one may hold the copy open for writing.
+    pub(crate) fn of_copy(command: &mut Command) -> Outcome {
+        loop {
+            match command.output() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    std::thread::yield_now();
+                }
+                output => return Outcome::from(output.unwrap()),
+            }
+        }
+    }
 }
 
 impl From<Output> for Outcome {
