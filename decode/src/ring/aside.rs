@@ -62,6 +62,7 @@ impl Asides {
         }
         self.resident.sort_by_key(|aside| aside.event.start_ns);
         self.resident.shrink_to_fit();
+        self.reaches.finish();
         Ok(())
     }
 

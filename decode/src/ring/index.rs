@@ -59,17 +59,47 @@ impl Reach {
 pub(crate) struct Reaches {
     blocks: Vec<Reach>,
     groups: Vec<Reach>,
+    /// Last start in each group and all before it.
+    last_so_far: Vec<i64>,
+    /// First start in each group and all behind it; made when all blocks have come.
+    first_from_here: Vec<i64>,
 }
 
 impl Reaches {
     pub(crate) fn push(&mut self, reach: Reach) {
         if self.blocks.len().is_multiple_of(GROUP) {
             self.groups.push(Reach::EMPTY);
+            let before = self.last_so_far.last().copied();
+            self.last_so_far.push(before.unwrap_or(i64::MIN));
         }
-        if let Some(group) = self.groups.last_mut() {
+        if let (Some(group), Some(last)) = (self.groups.last_mut(), self.last_so_far.last_mut()) {
             group.join(&reach);
+            *last = reach.last_ns.max(*last);
         }
         self.blocks.push(reach);
+    }
+
+    /// To be called when all blocks have come: they are found without looking at all groups then.
+    pub(crate) fn finish(&mut self) {
+        let mut first_ns = i64::MAX;
+        let from_here = self.groups.iter().rev().map(|group| {
+            first_ns = first_ns.min(group.first_ns);
+            first_ns
+        });
+        self.first_from_here = from_here.collect();
+        self.first_from_here.reverse();
+    }
+
+    /// Numbers of the groups among which those are that may hold events which start within `starts`.
+    fn groups_near(&self, starts: &Range<i64>) -> Range<usize> {
+        let first = self
+            .last_so_far
+            .partition_point(|last| *last < starts.start);
+        let end = match &self.first_from_here[..] {
+            [] => self.groups.len(),
+            from_here => from_here.partition_point(|first| *first < starts.end),
+        };
+        first..end.max(first)
     }
 
     /// The last block turns out not to be plain.
@@ -108,10 +138,9 @@ impl Reaches {
     /// Numbers of the blocks that may hold events which start within `starts`, ascending.
     pub(crate) fn meeting(&self, starts: Range<i64>) -> impl Iterator<Item = usize> {
         let of_group = starts.clone();
-        let groups = self.groups.iter().enumerate();
-        groups
-            .filter(move |(_, group)| group.meets(&of_group))
-            .flat_map(|(number, _)| {
+        self.groups_near(&starts)
+            .filter(move |number| self.groups[*number].meets(&of_group))
+            .flat_map(|number| {
                 let first = number * GROUP;
                 first..(first + GROUP).min(self.blocks.len())
             })
@@ -153,7 +182,22 @@ mod tests {
             reach.add(block * 10 + 8, block * 10 + 9);
             reaches.push(reach);
         }
+        let all = [
+            0..1,
+            8..11,
+            639..651,
+            9..10,
+            0..2_000,
+            1_990..5_000,
+            3_000..4_000,
+        ];
+        let before = all
+            .clone()
+            .map(|starts| reaches.meeting(starts).collect::<Vec<_>>());
+        reaches.finish();
         let meeting = |starts| reaches.meeting(starts).collect::<Vec<_>>();
+        assert_eq!(all.map(meeting), before);
+        assert_eq!(reaches.groups_near(&(645..646)), 1..2);
         assert_eq!(meeting(0..1), [0]);
         assert_eq!(meeting(8..11), [0, 1]);
         assert_eq!(meeting(639..651), [64, 65]);

@@ -532,6 +532,7 @@ impl<'a> Scan<'a> {
 
     fn finish(mut self, source: RingSource, storage: &Storage) -> Result<ScannedRing, Error> {
         self.asides.finish(&storage.spill).map_err(Error::spill)?;
+        self.reaches.finish();
         for row in &mut self.rows[..self.disordered_rows] {
             row.nesting.is_broken = true;
         }
