@@ -681,9 +681,12 @@ pub(crate) struct MergeArgs {
     /// Trace to write, - for standard output
     #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
     pub(crate) output: PathBuf,
-    /// Nothing from rings that ended before this time of CLOCK_MONOTONIC, in nanoseconds
+    /// Nothing from rings that was recorded before this time of CLOCK_MONOTONIC, in nanoseconds
     #[arg(long, value_name = "NS")]
     pub(crate) from_ns: Option<i64>,
+    /// File that says under "heads" how far each ring was written at that time: what counts where records tell of older times
+    #[arg(long, value_name = "FILE", requires = "from_ns")]
+    pub(crate) session: Option<PathBuf>,
     /// Print the number of events and bytes as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -28,6 +28,7 @@ pub(crate) fn options_at_any_time(
             min_duration_ns: filter.min_duration.map_or(0, |span| span.ns),
             from: None,
             to: None,
+            recorded_since: None,
         },
         time_base,
         threads: effort.jobs,

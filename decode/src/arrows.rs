@@ -58,16 +58,16 @@ pub(crate) enum LateEnd {
 
 /// Pairs each device span with the first launch of its process that has the same correlation id; the ends by ring, each
 /// ring's by sequence. `links`: those of each ring; `host_of`: the process of a row, for devices that of their host.
-/// `start_of`: where a launch or device span begins on the time line, if it is there.
+/// `start_of`: where a launch or device span of a ring begins on the time line, if it is there.
 pub(crate) fn join(
     links: &[Vec<Link>],
     host_of: impl Fn(u32) -> u32,
-    start_of: impl Fn(&Link) -> Option<i64>,
+    start_of: impl Fn(usize, &Link) -> Option<i64>,
 ) -> Vec<Vec<ArrowEnd>> {
     let mut launches: HashMap<(u32, u64), (i64, usize, u64)> = HashMap::new();
     for (ring, links) in links.iter().enumerate() {
         for link in links.iter().filter(|link| link.is_launch) {
-            let Some(start_ns) = start_of(link) else {
+            let Some(start_ns) = start_of(ring, link) else {
                 continue;
             };
             let at = (start_ns, ring, link.sequence);
@@ -83,7 +83,7 @@ pub(crate) fn join(
             let key = (host_of(span.row), span.correlation);
             let launch = launches.get(&key).copied();
             let Some((start_ns, (launch_ns, launch_ring, launch_sequence))) =
-                start_of(span).zip(launch)
+                start_of(ring, span).zip(launch)
             else {
                 continue;
             };

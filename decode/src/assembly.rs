@@ -105,7 +105,8 @@ impl<'a> Assembly<'a> {
             &used,
             bounds,
             &mut self.warnings,
-        )?;
+        )?
+        .of_rings(self.ring_ids());
         let wall_ns = compiled.window_ns(extent.first_ns.unwrap_or(start_ns), bounds.end_ns);
         let window_ns = compiled.window(extent.first_ns.unwrap_or(start_ns), bounds.end_ns);
         self.warn_of_wall_clocks();
@@ -540,6 +541,12 @@ impl<'a> Assembly<'a> {
         ));
     }
 
+    /// Nonce and number of each ring, in the order that they are scanned in.
+    fn ring_ids(&self) -> impl Iterator<Item = (u64, u32)> {
+        let processes = self.runs.iter().flat_map(|run| &run.processes);
+        processes.flat_map(|process| process.rings.iter().map(|ring| (process.nonce, ring.index)))
+    }
+
     fn warn_of_ids(&mut self, compiled: &Compiled, lanes: &[Lane]) {
         let pids = self.rows.processes.iter().map(|process| process.pid);
         let tids = lanes.iter().map(|lane| lane.tid);
@@ -554,7 +561,7 @@ impl<'a> Assembly<'a> {
             let process = self.rows.rows[row as usize].process;
             self.rows.processes[process as usize].host_row
         };
-        let ends = arrows::join(&links, host_of, |link| compiled.start_of(link));
+        let ends = arrows::join(&links, host_of, |ring, link| compiled.start_of(ring, link));
         self.engine.has_arrows = ends.iter().any(|ends| !ends.is_empty());
         for (ring, ends) in self.engine.rings.iter_mut().zip(ends) {
             ring.arrow_ends = ends;

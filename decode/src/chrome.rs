@@ -140,24 +140,19 @@ impl<'a> Chrome<'a> {
     }
 
     fn put_name(&self, event: &Event, out: &mut Vec<u8>) {
-        match self.site_prefix.get(event.site as usize) {
-            Some(prefix) => out.extend_from_slice(prefix),
-            None => out.extend(name_and_category(
-                self.timeline.name(event),
-                self.timeline.category(event),
-            )),
-        }
+        let (name, category) = (self.timeline.name(event), self.timeline.category(event));
         // Arrows and async spans are drawn only with a category.
-        let needs_category = matches!(
-            event.kind,
-            EventKind::FlowOut | EventKind::FlowIn | EventKind::AsyncBegin | EventKind::AsyncEnd
-        );
-        if needs_category && self.timeline.category(event).is_empty() {
-            let is_flow = matches!(event.kind, EventKind::FlowOut | EventKind::FlowIn);
-            let category: &[u8] = if is_flow { b"flow" } else { b"async" };
-            out.extend_from_slice(b"\"cat\":\"");
-            out.extend_from_slice(category);
-            out.extend_from_slice(b"\",");
+        let needed = match event.kind {
+            EventKind::FlowOut | EventKind::FlowIn => "flow",
+            EventKind::AsyncBegin | EventKind::AsyncEnd => "async",
+            _ => "",
+        };
+        match self.site_prefix.get(event.site as usize) {
+            Some(prefix) if needed.is_empty() || !category.is_empty() => {
+                out.extend_from_slice(prefix);
+            }
+            _ if category.is_empty() => out.extend(name_and_category(name, needed)),
+            _ => out.extend(name_and_category(name, category)),
         }
     }
 
@@ -389,12 +384,10 @@ fn put_ids(out: &mut Vec<u8>, pid: u32, tid: u32) {
 fn name_and_category(name: &str, category: &str) -> Vec<u8> {
     let mut out = b"\"name\":".to_vec();
     put_str(&mut out, name);
+    // An empty one too: readers take the key for granted.
+    out.extend_from_slice(b",\"cat\":");
+    put_str(&mut out, category);
     out.push(b',');
-    if !category.is_empty() {
-        out.extend_from_slice(b"\"cat\":");
-        put_str(&mut out, category);
-        out.push(b',');
-    }
     out
 }
 

@@ -1,5 +1,6 @@
 //! What to keep of a time line.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -31,6 +32,18 @@ pub struct Filter {
     pub from: Option<TimeBound>,
     /// Nothing that starts after it; spans that it cuts are kept up to it.
     pub to: Option<TimeBound>,
+    /// Nothing that was recorded before a moment, whatever its time is; what was recorded later is kept whole.
+    pub recorded_since: Option<RecordedSince>,
+}
+
+/// A moment, and how far the rings that were there then had been written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordedSince {
+    /// The moment, CLOCK_MONOTONIC in ns.
+    pub moment_ns: i64,
+    /// The next sequence of each ring that was there, by its recorder's nonce and its number; `None`: nothing but the time
+    /// of a record tells when it was made.
+    pub sequences: Option<BTreeMap<(u64, u32), u64>>,
 }
 
 /// A moment of a run.
@@ -143,6 +156,8 @@ pub(crate) struct Compiled {
     site_passes: Vec<bool>,
     from_ns: i64,
     to_ns: i64,
+    /// The first sequence that is kept of each ring, in the time line's order; empty where nothing tells.
+    first_sequences: Vec<u64>,
 }
 
 struct NamePattern {
@@ -189,7 +204,31 @@ impl Compiled {
             site_passes: sites.iter().map(passes).collect(),
             from_ns: filter.from.map_or(i64::MIN, |bound| bounds.ns(bound)),
             to_ns: filter.to.map_or(i64::MAX, |bound| bounds.ns(bound)),
+            first_sequences: Vec::new(),
         })
+    }
+
+    /// Tells which rings there are, by nonce and number, in the time line's order.
+    pub(crate) fn of_rings(mut self, rings: impl Iterator<Item = (u64, u32)>) -> Compiled {
+        let since = self.filter.recorded_since.as_ref();
+        if let Some(sequences) = since.and_then(|since| since.sequences.as_ref()) {
+            let first_sequence = |ring| sequences.get(&ring).copied().unwrap_or(0);
+            self.first_sequences = rings.map(first_sequence).collect();
+        }
+        self
+    }
+
+    /// True when an event was recorded before the moment that the filter begins with.
+    fn is_too_old(&self, event: &Event) -> bool {
+        let Some(since) = &self.filter.recorded_since else {
+            return false;
+        };
+        // What stands open or is lost was not recorded.
+        let is_record = !event.is_open() && event.kind != EventKind::Lost;
+        match self.first_sequences.get(event.source as usize) {
+            Some(first_sequence) if is_record => event.sequence < *first_sequence,
+            _ => event.end_ns < since.moment_ns,
+        }
     }
 
     /// The part of `from_ns..=to_ns` that the filter leaves, in ns.
@@ -234,16 +273,19 @@ impl Compiled {
             && filter.min_duration_ns == 0
             && filter.from.is_none()
             && filter.to.is_none()
+            && filter.recorded_since.is_none()
             && self.site_passes.iter().all(|passes| *passes)
     }
 
-    /// Where a link's event begins, if it is kept.
-    pub(crate) fn start_of(&self, link: &Link) -> Option<i64> {
+    /// Where the event of a ring's link begins, if it is kept.
+    pub(crate) fn start_of(&self, source: usize, link: &Link) -> Option<i64> {
         let mut event = Event {
             start_ns: link.start_ns,
             end_ns: link.end_ns,
             site: link.site,
             kind: EventKind::Launch,
+            sequence: link.sequence,
+            source: source as u32,
             ..Event::BLANK
         };
         self.keep(&mut event).then_some(event.start_ns)
@@ -265,7 +307,11 @@ impl Compiled {
                 .unwrap_or(true)
                 && (!event.kind.is_interval()
                     || event.duration_ns() >= self.filter.min_duration_ns));
-        if !passes || event.end_ns < self.from_ns || event.start_ns > self.to_ns {
+        if !passes
+            || self.is_too_old(event)
+            || event.end_ns < self.from_ns
+            || event.start_ns > self.to_ns
+        {
             return false;
         }
         if event.start_ns < self.from_ns || event.end_ns > self.to_ns {

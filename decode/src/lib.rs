@@ -90,7 +90,7 @@ pub mod trace;
 
 pub use discovery::{default_parents, find_runs, find_runs_by_pid, newest_run};
 pub use error::{Error, ErrorKind, Problem};
-pub use filter::{Filter, TimeBound};
+pub use filter::{Filter, RecordedSince, TimeBound};
 pub use losses::Losses;
 pub use process::{ExitStatus, Liveness, Process};
 pub use rows::{ProcessRow, RowKind};

@@ -198,6 +198,51 @@ class Recorder(unittest.TestCase):
         profile.merge_profile()
         self.assertEqual([e["name"] for e in Trace(self.config.trace_file).spans()], ["second"])
 
+    def test_an_event_is_of_the_session_that_it_was_recorded_in_whatever_its_time(self):
+        profile.configure_profiler(self.config)
+        profile.profile_duration("before", dur_us=5, ts_us=1000)
+        with profile.profile_span("before"):
+            across = profile.profile_span("across", args={"a": 1})
+            across.__enter__()
+        profile.profile_duration("before", dur_us=5, ts_us=1000)
+        profile.stop_profile()
+        self.assertTrue(profile.start_profile())
+        profile.profile_duration("placed", dur_us=5, ts_us=1000)
+        profile.profile_duration("long", dur_us=60_000_000)
+        across.__exit__(None, None, None)
+        profile.merge_profile()
+        trace = Trace(self.config.trace_file)
+        self.assertEqual({e["name"] for e in trace.spans()}, {"placed", "long", "across"})
+        self.assertEqual((trace.span("placed")["ts"], trace.span("placed")["dur"]), (1000, 5))
+        self.assertEqual((trace.span("long")["dur"], trace.span("long")["args"]), (60_000_000, {}))
+        self.assertEqual(trace.span("across")["args"], {"a": 1})
+
+    def test_a_first_session_keeps_what_lies_before_it(self):
+        profile.configure_profiler(self.config)
+        profile.profile_duration("placed", dur_us=5, ts_us=1000)
+        profile.profile_duration("load", dur_us=60_000_000)
+        profile.merge_profile()
+        trace = Trace(self.config.trace_file)
+        self.assertEqual((trace.span("placed")["ts"], trace.span("load")["dur"]), (1000, 60_000_000))
+
+    def test_every_event_has_a_category(self):
+        profile.configure_profiler(self.config)
+        with profile.profile_span("span", cat="", args={"a": 1}):
+            profile.profile_instant("instant", cat="")
+        with profile.profile_span("plain", cat=""):
+            profile.profile_duration("duration", cat="", dur_us=1)
+        profile.merge_profile()
+        events = [e for e in Trace(self.config.trace_file).events if e["ph"] != "M"]
+        self.assertEqual({e["name"]: e["cat"] for e in events}, dict.fromkeys(("span", "instant", "plain", "duration"), ""))
+
+    def test_lines_that_hold_no_characters_are_mended(self):
+        fragments = self.config.fragments_dir
+        fragments.mkdir(parents=True)
+        (fragments / "trace.1.jsonl").write_bytes(b'{"name":"raw","args":{"x":"\xff"}}\n{"name":"escaped","args":{"x":"\\ud800"}}\n')
+        trace = self.merge()
+        self.assertEqual([e["args"]["x"] for e in trace.events], ["\ufffd", "\ufffd"])
+        self.assertNotIn(b"\\ud800", self.config.trace_file.read_bytes())
+
     def test_a_recorder_that_is_started_again_goes_on(self):
         recorder = ProfileRecorder(self.config, initially_active=False)
         self.assertFalse(self.config.fragments_dir.exists(), "nothing is written before it records")

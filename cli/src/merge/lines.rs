@@ -1,11 +1,13 @@
 //! Files of JSON lines, one event each: read whole, checked by all processors, and kept as they stand.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use memchr::memchr;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -126,9 +128,11 @@ fn check_piece(bytes: &[u8]) -> Checked {
         if line.first() != Some(&b'{') {
             continue;
         }
-        if !checked.take(line) {
+        // Strings that nobody looked at may hold what is no UTF-8, or halves of a pair that no text can hold.
+        let line = with_whole_characters(line);
+        if !checked.take(&line) {
             // What Python writes for floats that JSON has no number for.
-            checked.take(&without_constants(line));
+            checked.take(&without_constants(&line));
         }
     }
     checked
@@ -152,6 +156,36 @@ impl Checked {
         self.piece.events += 1;
         true
     }
+}
+
+/// The line with U+FFFD for what is no character: bytes that are no UTF-8, and escapes of lone surrogates.
+fn with_whole_characters(line: &[u8]) -> Cow<'_, [u8]> {
+    let mut line = match String::from_utf8_lossy(line) {
+        Cow::Borrowed(_) => Cow::Borrowed(line),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    };
+    let mut at = 0;
+    while let Some(found) = memchr(b'\\', line.get(at..).unwrap_or_default()) {
+        at += found;
+        let unit = unit_at(&line, at);
+        match unit {
+            Some(0xD800..0xDC00) if matches!(unit_at(&line, at + 6), Some(0xDC00..0xE000)) => {
+                at += 12;
+            }
+            Some(0xD800..0xE000) => {
+                line.to_mut()[at + 2..at + 6].copy_from_slice(b"fffd");
+                at += 6;
+            }
+            _ => at += 2,
+        }
+    }
+    line
+}
+
+/// The UTF-16 unit that is escaped here, `\uXXXX`.
+fn unit_at(line: &[u8], at: usize) -> Option<u16> {
+    let digits = line.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// The line with NaN and the infinities as strings, where they stand outside of strings.
@@ -201,6 +235,25 @@ mod tests {
             checked(lines),
             (",\n{\"name\":\"a\"},\n{\"name\":\"b\"}".to_owned(), 2)
         );
+    }
+
+    #[test]
+    fn what_is_no_character_is_replaced() {
+        let line = [
+            br#"{"name":"\ud800","args":{"pair":"\ud83d\ude00","low":"\udc00x","back":"\\ud800","raw":""#.as_slice(),
+            b"\xff",
+            br#"","two":"\ud800\ud83d\ude00"}}"#,
+        ]
+        .concat();
+        let (line, events) = checked(&line);
+        assert_eq!(events, 1);
+        let event: serde_json::Value = serde_json::from_str(&line[2..]).unwrap();
+        assert_eq!(event["name"], "\u{fffd}");
+        let args = serde_json::json!({
+            "pair": "\u{1f600}", "low": "\u{fffd}x", "back": "\\ud800", "raw": "\u{fffd}",
+            "two": "\u{fffd}\u{1f600}"
+        });
+        assert_eq!(event["args"], args);
     }
 
     #[test]

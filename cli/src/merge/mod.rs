@@ -4,13 +4,15 @@
 mod lines;
 mod splice;
 
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use ringscope_decode::find_runs;
 use ringscope_decode::{
-    Filter, Limits, Options, Order, Run, TimeBase, TimeBound, Timeline, chrome,
+    Filter, Limits, Options, Order, RecordedSince, Run, TimeBase, Timeline, chrome,
 };
+use ringscope_ringbuf::file::FileName;
 
 use crate::cli::MergeArgs;
 use crate::decode;
@@ -61,12 +63,27 @@ pub(crate) fn run(args: &MergeArgs) -> Result<ExitCode, Failure> {
 fn options(args: &MergeArgs) -> Options {
     Options {
         filter: Filter {
-            from: args.from_ns.map(TimeBound::Monotonic),
+            recorded_since: args.from_ns.map(|moment_ns| RecordedSince {
+                moment_ns,
+                sequences: args.session.as_deref().and_then(heads),
+            }),
             ..Filter::default()
         },
         time_base: TimeBase::Monotonic,
         ..Options::default()
     }
+}
+
+/// How far each ring was written when a session began; `None` where the file does not say it.
+fn heads(session: &Path) -> Option<BTreeMap<(u64, u32), u64>> {
+    let text = std::fs::read(session).ok()?;
+    let session: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    let heads = session.get("heads")?.as_object()?.iter();
+    let ring_and_head = |(file, head): (&String, &serde_json::Value)| {
+        let name = FileName::parse(file)?;
+        Some(((name.nonce, name.index), head.as_u64()?))
+    };
+    Some(heads.filter_map(ring_and_head).collect())
 }
 
 /// The runs in these directories, and in those of rings inside them, each once. A directory without a run has none;

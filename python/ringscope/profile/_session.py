@@ -3,6 +3,7 @@ session began, and where the rings are."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -10,13 +11,15 @@ import struct
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Set
+from typing import Any, Dict, Optional, Sequence, Set
 
 MAIN_PID_ENV = "SA_PROFILE_MAIN_PID"
 _SESSION_FILE = "session.json"
 _RINGS = "rings"
 # Field of a process file's header (see ringbuf/FORMAT.md): when the process started, clock ticks since boot.
 _START_TIME_OFFSET = 64
+# Word of a ring's header (see there): in its low 48 bits the sequence that the next record gets.
+_HEAD_OFFSET = 192
 
 _prepared: Set[str] = set()
 
@@ -59,14 +62,15 @@ def clear(fragments_dir: Path) -> None:
         rings.unlink()
 
 
-def begin(fragments_dir: Path) -> None:
-    """A new session: what was recorded up to now is not of it."""
+def begin(fragments_dir: Path, more_rings: Sequence[Path] = ()) -> None:
+    """A new session: what was recorded up to now is not of it, in the rings of the session and in `more_rings`."""
     fragments_dir.mkdir(parents=True, exist_ok=True)
     session = {
         "main_pid": os.getpid(),
         "main_start_time": _start_time(os.getpid()),
         "boot_id": _boot_id(),
         "start_ns": time.perf_counter_ns(),
+        "heads": _heads([fragments_dir / _RINGS, *more_rings]),
     }
     with tempfile.NamedTemporaryFile("w", dir=fragments_dir, prefix=".session", delete=False) as file:
         json.dump(session, file)
@@ -78,6 +82,11 @@ def start_ns(fragments_dir: Path) -> int:
     session = _read(fragments_dir)
     start = session.get("start_ns", 0) if session.get("boot_id") == _boot_id() else 0
     return start if isinstance(start, int) else 0
+
+
+def file(fragments_dir: Path) -> Path:
+    """Where the session is described."""
+    return fragments_dir / _SESSION_FILE
 
 
 def rings_dir(fragments_dir: Path) -> Path:
@@ -121,6 +130,20 @@ def _read(fragments_dir: Path) -> Dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return session if isinstance(session, dict) else {}
+
+
+def _heads(places: Sequence[Path]) -> Dict[str, int]:
+    """How far the rings are written: a record may tell of a time long before it was made, its place in the ring does not."""
+    heads = {}
+    for ring in itertools.chain.from_iterable(place.glob("*.ring") for place in places):
+        try:
+            with ring.open("rb") as file:
+                file.seek(_HEAD_OFFSET)
+                (head,) = struct.unpack("<Q", file.read(8))
+        except (OSError, struct.error):
+            continue
+        heads[ring.name] = head & (1 << 48) - 1
+    return heads
 
 
 def _is_alive(process_file: Path) -> bool:

@@ -16,13 +16,17 @@ def merge_fragments(fragments_dir: Union[str, "os.PathLike[str]"], trace_file: U
 
     Damaged input is skipped, the rest kept. The trace appears under its name when it is whole. Processes may live on.
     """
-    return merge([Path(fragments_dir)], Path(trace_file), _session.start_ns(Path(fragments_dir)))
+    return merge(Path(fragments_dir), [], Path(trace_file))
 
 
-def merge(places: List[Path], trace_file: Path, from_ns: int) -> int:
-    """As `merge_fragments`, of several places: runs, or directories with fragments; nothing that ended before."""
+def merge(fragments_dir: Path, runs: List[Path], trace_file: Path) -> int:
+    """As `merge_fragments`, with more runs."""
     trace_file.parent.mkdir(parents=True, exist_ok=True)
-    arguments = [str(place) for place in places if place.is_dir()]
-    merged = _command.run_command(["merge", *arguments, "-o", str(trace_file), "--from-ns", str(from_ns), "--json"])
+    # Absolute, as the name of a file may begin with a dash.
+    arguments = [str(place.absolute()) for place in (fragments_dir, *runs) if place.is_dir()]
+    start_ns = _session.start_ns(fragments_dir)
+    if start_ns:
+        arguments += ["--from-ns", str(start_ns), "--session", str(_session.file(fragments_dir).absolute())]
+    merged = _command.run_command(["merge", *arguments, "-o", str(trace_file.absolute()), "--json"])
     events: int = json.loads(merged)["events"]
     return events

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from ringscope import _ringscope
 from ringscope._ringscope import profile_duration, profile_instant, profile_span
@@ -181,7 +181,7 @@ def start_profile() -> bool:
     """Starts recording in this process; in the main process a new session begins. True when it did not record before."""
     profiler = get_profiler(initially_active=False)
     if profiler.enabled and not profiler.active and _session.is_main():
-        _attempt(_session.begin, profiler.config.fragments_dir)
+        _attempt(_session.begin, profiler.config.fragments_dir, _supervised_runs())
     return profiler.start()
 
 
@@ -197,10 +197,7 @@ def merge_profile() -> int:
     if not profiler.enabled:
         return 0
     config = profiler.config
-    places = [config.fragments_dir]
-    if _is_supervised():
-        places.append(Path(os.environ[_RUN_ENV]))
-    return merge(places, config.trace_file, _session.start_ns(config.fragments_dir))
+    return merge(config.fragments_dir, _supervised_runs(), config.trace_file)
 
 
 def _install(config: ProfileConfig, process_name: Optional[str], initially_active: bool) -> ProfileRecorder:
@@ -227,6 +224,11 @@ def _target_of(config: ProfileConfig) -> int:
 def _is_supervised() -> bool:
     """True under `ringscope record`."""
     return _RUN_ENV in os.environ
+
+
+def _supervised_runs() -> List[Path]:
+    """The run of `ringscope record`, where that runs the process."""
+    return [Path(os.environ[_RUN_ENV])] if _is_supervised() else []
 
 
 def _attempt(action: Any, *arguments: Any) -> None:
