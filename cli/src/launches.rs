@@ -90,7 +90,10 @@ fn kernels(kernels: &[Kernel]) -> Vec<String> {
             time(kernel.device, |device| device.total_ns),
             time(kernel.device, |device| device.mean_ns),
             time(kernel.device, |device| device.p99_ns),
-            format!("{:.1} %", kernel.share * 100.0),
+            match kernel.share {
+                Some(share) => format!("{:.1} %", share * 100.0),
+                None => UNAVAILABLE.to_owned(),
+            },
             time(kernel.latency, |latency| latency.p50_ns),
             time(kernel.latency, |latency| latency.p99_ns),
             time(kernel.gap, |gap| gap.mean_ns),

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 use ringscope_ringbuf::payload::{ArgType, Value, take_late, take_value};
 
-use crate::event::{Event, EventKind, FLAG_CLIPPED, FLAG_OPEN};
+use crate::event::{Event, EventKind, FLAG_CLIPPED, FLAG_NO_DEVICE_TIME, FLAG_OPEN};
 use crate::gaps::LostCause;
 use crate::rows::RowKind;
 use crate::timeline::Timeline;
 
 /// Keys that the decoder adds.
-pub(crate) const OWN_KEYS: [&str; 11] = [
+pub(crate) const OWN_KEYS: [&str; 12] = [
     "records",
     "cause",
     "tasks",
@@ -21,6 +21,7 @@ pub(crate) const OWN_KEYS: [&str; 11] = [
     "received_before_ns",
     "device",
     "stream",
+    "device_time",
     "ringscope.open",
     "ringscope.clipped",
 ];
@@ -130,6 +131,9 @@ fn put_facts<'a>(timeline: &'a Timeline, event: &Event, out: &mut Vec<Arg<'a>>) 
         let device = process.device.unwrap_or(0);
         put(out, "device", Value::U64(device as u64));
         put(out, "stream", Value::U64(stream as u64));
+    }
+    if event.flags & FLAG_NO_DEVICE_TIME != 0 {
+        put(out, "device_time", text(b"unavailable"));
     }
     if event.flags & FLAG_OPEN != 0 {
         put(out, "ringscope.open", Value::Bool(true));

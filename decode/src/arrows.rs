@@ -1,132 +1,148 @@
-//! Arrows from kernel launches to their executions on devices.
+//! Arrows from kernel launches to their executions on devices, drawn on a slice of the time line.
 //!
 //! Importers sort by time stamp and lose an arrow whose end comes before its start. Where the clocks let an execution
 //! begin before its launch, or at the same moment, both ends are put at the launch's start, start first, behind
 //! the events that start there.
 
-use std::collections::HashMap;
+use std::io;
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, FLAG_NO_DEVICE_TIME};
+use crate::pairs::{Entry, Pairs};
+use crate::spill::Spill;
 
-/// A launch or device span that an arrow may join.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
-    pub correlation: u64,
-    pub start_ns: i64,
-    pub end_ns: i64,
-    pub sequence: u64,
-    pub row: u32,
-    pub site: u32,
-    pub is_launch: bool,
+/// A launch or execution of a slice: process, correlation id, ring and sequence, and where it stands.
+type Place = (u32, u64, u32, u64, u32);
+
+/// Draws arrows on the events of a slice.
+pub(crate) struct Drawing<'a> {
+    pub pairs: &'a Pairs,
+    pub spill: &'a Spill,
+    /// Events will stand by lane, not by time.
+    pub is_by_lane: bool,
 }
 
-impl Link {
-    pub(crate) fn of(event: &Event) -> Option<Link> {
-        let is_launch = event.kind == EventKind::Launch;
-        let joins = (is_launch || event.kind == EventKind::DeviceSpan) && event.word != 0;
-        joins.then_some(Link {
-            correlation: event.word,
-            start_ns: event.start_ns,
-            end_ns: event.end_ns,
-            sequence: event.sequence,
-            row: event.lane,
-            site: event.site,
-            is_launch,
-        })
+impl Drawing<'_> {
+    /// The ends of arrows at `events`; launches that no device time is known of are marked. `process_of`: the host process
+    /// of a ring; `lane_of`: the lane of a row.
+    pub(crate) fn draw(
+        &self,
+        events: &mut [Event],
+        process_of: impl Fn(u32) -> u32,
+        lane_of: impl Fn(u32) -> u32,
+    ) -> io::Result<Vec<Event>> {
+        let places = places(events, process_of);
+        let mut ends = Vec::new();
+        let mut search = self.pairs.search(0);
+        let mut process = 0;
+        for same in places.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let (of, correlation, ..) = same[0];
+            if process != of {
+                process = of;
+                search = self.pairs.search(process);
+            }
+            let mut group = Group {
+                same,
+                events,
+                launch: None,
+                ends: &mut ends,
+                is_by_lane: self.is_by_lane,
+            };
+            let is_known = correlation != 0
+                && search.visit(correlation, self.spill, |entry| {
+                    let arrow = self.pairs.arrow(process, entry);
+                    group.add(entry, arrow, &lane_of);
+                })?;
+            if !is_known {
+                group.mark();
+            }
+        }
+        Ok(ends)
     }
 }
 
-/// An end of an arrow, to be drawn with the event of a sequence in its ring, at its start unless something else is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ArrowEnd {
-    pub sequence: u64,
-    /// Number of the arrow, from 1.
-    pub id: u64,
-    /// False for the start, true for the end.
-    pub is_end: bool,
-    pub late: Option<LateEnd>,
+/// The launches and executions of a slice, by process, correlation id, ring and sequence.
+fn places(events: &[Event], process_of: impl Fn(u32) -> u32) -> Vec<Place> {
+    let place = |(at, event): (u32, &Event)| {
+        matches!(event.kind, EventKind::Launch | EventKind::DeviceSpan).then(|| {
+            let process = process_of(event.source);
+            (process, event.word, event.source, event.sequence, at)
+        })
+    };
+    let mut places: Vec<Place> = (0..).zip(events.iter()).filter_map(place).collect();
+    places.sort_unstable();
+    places
 }
 
-/// The end of an arrow at its launch's start, behind the execution, whose lane it is drawn on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum LateEnd {
-    /// To be drawn with the launch when events stand by time: row of the execution.
-    WithLaunch { row: u32 },
-    /// To be drawn with the execution when events stand by lane.
-    WithExecution { at_ns: i64 },
+/// The events of a slice with one correlation id.
+struct Group<'a> {
+    same: &'a [Place],
+    events: &'a mut [Event],
+    /// The launch that arrows begin at, whether or not it is in the slice.
+    launch: Option<Entry>,
+    ends: &'a mut Vec<Event>,
+    is_by_lane: bool,
 }
 
-/// Pairs each device span with the first launch of its process that has the same correlation id; the ends by ring, each
-/// ring's by sequence. `links`: those of each ring; `host_of`: the process of a row, for devices that of their host.
-/// `start_of`: where a launch or device span of a ring begins on the time line, if it is there.
-pub(crate) fn join(
-    links: &[Vec<Link>],
-    host_of: impl Fn(u32) -> u32,
-    start_of: impl Fn(usize, &Link) -> Option<i64>,
-) -> Vec<Vec<ArrowEnd>> {
-    let mut launches: HashMap<(u32, u64), (i64, usize, u64)> = HashMap::new();
-    for (ring, links) in links.iter().enumerate() {
-        for link in links.iter().filter(|link| link.is_launch) {
-            let Some(start_ns) = start_of(ring, link) else {
-                continue;
-            };
-            let at = (start_ns, ring, link.sequence);
-            let first = launches.entry((host_of(link.row), link.correlation));
-            let first = first.or_insert(at);
-            *first = at.min(*first);
+impl Group<'_> {
+    /// Takes the next entry of the correlation id: the launch, then its executions.
+    fn add(&mut self, entry: &Entry, arrow: u64, lane_of: impl Fn(u32) -> u32) {
+        if entry.is_launch() {
+            self.launch = Some(*entry);
+        }
+        let Some(launch) = self.launch.filter(|_| entry.is_execution()) else {
+            return;
+        };
+        // An end that is no later than its start is drawn right behind it.
+        let is_late = entry.start_ns <= launch.start_ns;
+        if let Some(event) = self.event(&launch) {
+            self.put(event, EventKind::ArrowStart, arrow);
+            if is_late && !self.is_by_lane {
+                let at = Event {
+                    lane: lane_of(entry.row),
+                    ..event
+                };
+                self.put(at, EventKind::ArrowEnd, arrow);
+            }
+        }
+        if is_late && !self.is_by_lane {
+            return;
+        }
+        if let Some(event) = self.event(entry) {
+            let start_ns = event.start_ns.max(launch.start_ns);
+            let at = Event { start_ns, ..event };
+            self.put(at, EventKind::ArrowEnd, arrow);
         }
     }
-    let mut ends: Vec<Vec<ArrowEnd>> = vec![Vec::new(); links.len()];
-    let mut id = 0;
-    for (ring, links) in links.iter().enumerate() {
-        for span in links.iter().filter(|link| !link.is_launch) {
-            let key = (host_of(span.row), span.correlation);
-            let launch = launches.get(&key).copied();
-            let Some((start_ns, (launch_ns, launch_ring, launch_sequence))) =
-                start_of(ring, span).zip(launch)
-            else {
-                continue;
-            };
-            id += 1;
-            let start = ArrowEnd {
-                sequence: launch_sequence,
-                id,
-                is_end: false,
-                late: None,
-            };
-            let end = ArrowEnd {
-                is_end: true,
-                ..start
-            };
-            ends[launch_ring].push(start);
-            if start_ns <= launch_ns {
-                ends[launch_ring].push(ArrowEnd {
-                    late: Some(LateEnd::WithLaunch { row: span.row }),
-                    ..end
-                });
-                ends[ring].push(ArrowEnd {
-                    sequence: span.sequence,
-                    late: Some(LateEnd::WithExecution { at_ns: launch_ns }),
-                    ..end
-                });
-            } else {
-                ends[ring].push(ArrowEnd {
-                    sequence: span.sequence,
-                    ..end
-                });
+
+    /// The event of an entry, if it is in the slice.
+    fn event(&self, entry: &Entry) -> Option<Event> {
+        let of = |place: &Place| (place.2, place.3);
+        let found = self
+            .same
+            .binary_search_by_key(&(entry.ring, entry.sequence), of);
+        let (.., at) = self.same[found.ok()?];
+        self.events.get(at as usize).copied()
+    }
+
+    fn put(&mut self, at: Event, kind: EventKind, arrow: u64) {
+        self.ends.push(Event {
+            start_ns: at.start_ns,
+            end_ns: at.start_ns,
+            word: arrow,
+            lane: at.lane,
+            kind,
+            source: at.source,
+            ..Event::BLANK
+        });
+    }
+
+    /// Nothing is known of what the device did.
+    fn mark(&mut self) {
+        for (.., at) in self.same {
+            let event = &mut self.events[*at as usize];
+            if event.kind == EventKind::Launch {
+                event.flags |= FLAG_NO_DEVICE_TIME;
             }
         }
     }
-    for ends in &mut ends {
-        ends.sort_unstable();
-    }
-    ends
-}
-
-/// The ends at the event of a sequence.
-pub(crate) fn ends_at(ends: &[ArrowEnd], sequence: u64) -> &[ArrowEnd] {
-    let first = ends.partition_point(|end| end.sequence < sequence);
-    let rest = &ends[first..];
-    let count = rest.partition_point(|end| end.sequence == sequence);
-    &rest[..count]
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::arrows;
 use crate::clock::Clocks;
 use crate::device_clock::{DeviceClock, Domain};
 use crate::division::{self, Divided};
@@ -16,8 +15,10 @@ use crate::event::{EventKind, FLAG_OPEN};
 use crate::filter::{Bounds, Compiled};
 use crate::ids::Ids;
 use crate::lanes::{Lane, MAX_DEPTH};
+use crate::links::Links;
 use crate::losses::Losses;
 use crate::overlap::{self, RowVerdicts};
+use crate::pairs::Pairs;
 use crate::process::{Liveness, Ring, Site};
 use crate::ring::gather::{Gatherer, RowSet, Wanted, place_site};
 use crate::ring::resolve::is_host_span;
@@ -61,7 +62,8 @@ impl<'a> Assembly<'a> {
                 lane_ranks: Vec::new(),
                 split: Split::default(),
                 filter: None,
-                has_arrows: false,
+                process_of: Vec::new(),
+                pairs: None,
             },
             rows,
             warnings: Vec::new(),
@@ -111,7 +113,7 @@ impl<'a> Assembly<'a> {
         let window_ns = compiled.window(extent.first_ns.unwrap_or(start_ns), bounds.end_ns);
         self.warn_of_wall_clocks();
         self.warn_of_ids(&compiled, &lanes);
-        self.join_arrows(&compiled);
+        self.pair_launches(&compiled)?;
         let before = lanes.iter().map(|lane| lane.event_count).sum();
         let mut event_count = before;
         if !compiled.keeps_all() {
@@ -553,19 +555,26 @@ impl<'a> Assembly<'a> {
         self.warnings.extend(compiled.warn_of_ids(pids, tids));
     }
 
-    fn join_arrows(&mut self, compiled: &Compiled) {
-        let links: Vec<_> = (self.engine.rings.iter_mut())
-            .map(|ring| std::mem::take(&mut ring.links))
-            .collect();
-        let host_of = |row: u32| {
-            let process = self.rows.rows[row as usize].process;
-            self.rows.processes[process as usize].host_row
-        };
-        let ends = arrows::join(&links, host_of, |ring, link| compiled.start_of(ring, link));
-        self.engine.has_arrows = ends.iter().any(|ends| !ends.is_empty());
-        for (ring, ends) in self.engine.rings.iter_mut().zip(ends) {
-            ring.arrow_ends = ends;
+    /// Pairs launches and executions; without launches there is nothing to draw and nothing to miss.
+    fn pair_launches(&mut self, compiled: &Compiled) -> Result<(), Error> {
+        let mut links = Vec::new();
+        links.resize_with(self.rows.processes.len(), Vec::new);
+        let mut has_launches = false;
+        for ring in &mut self.engine.rings {
+            let open = ring.extras.iter().map(|(event, _)| event);
+            let mut of_ring = vec![Links::of_open(open), std::mem::take(&mut ring.links)];
+            has_launches |= of_ring.iter().any(|links| links.has_launches);
+            of_ring.retain(|links| links.len() > 0);
+            let process = self.rows.process_of[ring.recorder as usize];
+            links[process as usize].append(&mut of_ring);
         }
+        self.engine.process_of.clone_from(&self.rows.process_of);
+        if has_launches {
+            let spill = &self.engine.storage.spill;
+            let pairs = Pairs::of(links, spill, |link| compiled.start_of(link));
+            self.engine.pairs = Some(pairs.map_err(Error::spill)?);
+        }
+        Ok(())
     }
 
     /// Filters the lanes; how many events are left.

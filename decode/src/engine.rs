@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use zerocopy::IntoBytes;
 
-use crate::arrows::{self, ArrowEnd, LateEnd};
+use crate::arrows::Drawing;
 use crate::event::{Event, EventKind};
 use crate::filter::Compiled;
+use crate::pairs::Pairs;
 use crate::recorder::Recorder;
 use crate::ring::gather::{Gatherer, RingContext, RowSet, Wanted};
 use crate::ring::index::Reach;
@@ -39,8 +40,10 @@ pub(crate) struct Engine {
     pub lane_ranks: Vec<u32>,
     pub split: Split,
     pub filter: Option<LaneFilter>,
-    /// Some ring has ends of arrows.
-    pub has_arrows: bool,
+    /// Index of the process of each recorder.
+    pub process_of: Vec<u32>,
+    /// Launches and what became of them; `None` without launches and executions.
+    pub pairs: Option<Pairs>,
 }
 
 /// Rows whose spans overlap, or seem to.
@@ -178,8 +181,8 @@ impl Engine {
             filter.apply(gatherer, scope, from_ns, to_ns);
             gatherer.sort(from_ns, |a, b| self.order(a, b));
         }
-        if self.has_arrows {
-            self.add_arrows(gatherer, scope.is_by_lane);
+        if let Some(pairs) = &self.pairs {
+            self.add_arrows(pairs, gatherer, scope.is_by_lane)?;
         }
         Ok(())
     }
@@ -194,7 +197,7 @@ impl Engine {
         to_ns: i64,
     ) -> bool {
         if self.filter.is_some()
-            || self.has_arrows
+            || self.pairs.is_some()
             || scope
                 .rings
                 .iter()
@@ -280,51 +283,37 @@ impl Engine {
     }
 
     /// Adds the ends of arrows at the launches and device spans of a slice.
-    fn add_arrows(&self, gatherer: &mut Gatherer, is_by_lane: bool) {
-        let mut ends = Vec::new();
-        for event in &gatherer.events {
-            if !matches!(event.kind, EventKind::Launch | EventKind::DeviceSpan) {
-                continue;
+    fn add_arrows(
+        &self,
+        pairs: &Pairs,
+        gatherer: &mut Gatherer,
+        is_by_lane: bool,
+    ) -> io::Result<()> {
+        let drawing = Drawing {
+            pairs,
+            spill: &self.storage.spill,
+            is_by_lane,
+        };
+        let process_of = |ring: u32| {
+            let recorder = self.rings[ring as usize].recorder;
+            self.process_of[recorder as usize]
+        };
+        let ends = drawing.draw(&mut gatherer.events, process_of, |row| {
+            let lane = self.lane_of_row[row as usize];
+            match &self.filter {
+                Some(filter) => filter.lane_left[lane as usize],
+                None => lane,
             }
-            let of_ring = &self.rings[event.source as usize].arrow_ends;
-            ends.extend(
-                arrows::ends_at(of_ring, event.sequence)
-                    .iter()
-                    .filter_map(|end| self.arrow_end(event, end, is_by_lane)),
-            );
-        }
+        })?;
         if ends.is_empty() {
-            return;
+            return Ok(());
         }
         gatherer.events.extend(ends);
         let by_time = |a: &Event, b: &Event| a.start_ns.cmp(&b.start_ns);
         gatherer
             .events
             .sort_by(|a, b| by_time(a, b).then_with(|| self.order(a, b)));
-    }
-
-    fn arrow_end(&self, event: &Event, end: &ArrowEnd, is_by_lane: bool) -> Option<Event> {
-        let (lane, at_ns) = match end.late {
-            None => (event.lane, event.start_ns),
-            Some(LateEnd::WithLaunch { row }) if !is_by_lane => {
-                (self.lane_of_row[row as usize], event.start_ns)
-            }
-            Some(LateEnd::WithExecution { at_ns }) if is_by_lane => (event.lane, at_ns),
-            Some(_) => return None,
-        };
-        Some(Event {
-            start_ns: at_ns,
-            end_ns: at_ns,
-            word: end.id,
-            lane,
-            kind: if end.is_end {
-                EventKind::ArrowEnd
-            } else {
-                EventKind::ArrowStart
-            },
-            source: event.source,
-            ..Event::BLANK
-        })
+        Ok(())
     }
 }
 

@@ -87,6 +87,8 @@ pub(crate) const FLAG_OPEN: u8 = 1;
 pub(crate) const FLAG_CLIPPED: u8 = 2;
 /// Put aside without its payload, which stands in the ring.
 pub(crate) const FLAG_PAYLOAD_IN_RING: u8 = 4;
+/// A launch that no device time is known of.
+pub(crate) const FLAG_NO_DEVICE_TIME: u8 = 8;
 
 /// The payload is the word.
 pub(crate) const PAYLOAD_IN_WORD: u32 = u32::MAX;

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::arrows::Link;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind, FLAG_CLIPPED};
+use crate::links::Link;
 use crate::process::Site;
 
 /// Near misses that a warning names at most.
@@ -277,15 +277,15 @@ impl Compiled {
             && self.site_passes.iter().all(|passes| *passes)
     }
 
-    /// Where the event of a ring's link begins, if it is kept.
-    pub(crate) fn start_of(&self, source: usize, link: &Link) -> Option<i64> {
+    /// Where a link's event begins, if it is kept.
+    pub(crate) fn start_of(&self, link: &Link) -> Option<i64> {
         let mut event = Event {
             start_ns: link.start_ns,
             end_ns: link.end_ns,
             site: link.site,
             kind: EventKind::Launch,
             sequence: link.sequence,
-            source: source as u32,
+            source: link.ring,
             ..Event::BLANK
         };
         self.keep(&mut event).then_some(event.start_ns)

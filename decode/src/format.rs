@@ -63,7 +63,7 @@ pub struct Slice<'a> {
 impl<'a> Slice<'a> {
     /// Events but the arrows between launches and their executions.
     pub(crate) fn record_count(&self) -> u64 {
-        if !self.timeline.engine.has_arrows {
+        if self.timeline.engine.pairs.is_none() {
             return self.events.len() as u64;
         }
         let is_record = |event: &&Event| event.kind < EventKind::ArrowStart;

@@ -68,8 +68,8 @@ pub struct Kernel {
     pub latency: Option<Times>,
     /// From the end of all that ran on the stream before to the start of the execution.
     pub gap: Option<Times>,
-    /// Device time as a part of that of all kernels.
-    pub share: f64,
+    /// Device time as a part of that of all kernels; `None`: unavailable.
+    pub share: Option<f64>,
 }
 
 /// A stream of a device.
@@ -481,10 +481,12 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// By process, device and number, whatever was used first.
     fn stream_rows(&self) -> Vec<Stream> {
         let row = |((device, stream), tally): (&(u32, u32), &StreamTally)| {
             let process = self.timeline.processes.get(*device as usize)?;
-            Some(Stream {
+            let order = (process.host_row, process.device, *stream);
+            let row = Stream {
                 device_name: process.name.clone(),
                 pid: process.pid,
                 device: process.device.unwrap_or(0),
@@ -493,9 +495,12 @@ impl<'a> Tally<'a> {
                 busy_ns: tally.busy_ns,
                 idle_ns: tally.idle_ns,
                 longest_idle_ns: tally.longest_idle_ns,
-            })
+            };
+            Some((order, row))
         };
-        self.streams.iter().filter_map(row).collect()
+        let mut rows: Vec<_> = self.streams.iter().filter_map(row).collect();
+        rows.sort_by_key(|(order, _)| *order);
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 
     fn step_rows(&self) -> Vec<Step> {
@@ -571,7 +576,8 @@ fn kernel_rows(names: Vec<String>, tallies: &[KernelTally]) -> Vec<Kernel> {
             device: Times::of(&tally.device),
             latency: Times::of(&tally.latency),
             gap: Times::of(&tally.gap),
-            share: tally.device.total_ns as f64 / all_ns.max(1) as f64,
+            share: (tally.device.count > 0)
+                .then(|| tally.device.total_ns as f64 / all_ns.max(1) as f64),
         })
         .collect();
     let total_ns = |times: &Option<Times>| times.map_or(0, |times| times.total_ns);

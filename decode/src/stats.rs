@@ -14,6 +14,7 @@ use crate::engine::Scope;
 use crate::event::{Event, EventKind};
 use crate::format::Slice;
 use crate::lanes::Lane;
+use crate::process::Site;
 use crate::ring::gather::{Gatherer, RowSet};
 use crate::rows::RowKind;
 use crate::timeline::Timeline;
@@ -21,7 +22,7 @@ use crate::timeline::Timeline;
 /// What makes spans belong to the same row of the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum By {
-    /// Name.
+    /// Name; launches, waits, executions and tasks of one name apart.
     #[default]
     Name,
     /// Category.
@@ -167,8 +168,31 @@ struct Naming<'a> {
     gaps_of: Option<u32>,
 }
 
+/// What a launch consists of, each a row of its own under one name; all others first.
+const PARTS: [Option<EventKind>; 5] = [
+    None,
+    Some(EventKind::Launch),
+    Some(EventKind::Wait),
+    Some(EventKind::DeviceSpan),
+    Some(EventKind::DeviceTask),
+];
+
+/// Index of a kind in [`PARTS`].
+#[inline]
+fn part(kind: EventKind) -> usize {
+    match kind {
+        EventKind::Launch => 1,
+        EventKind::Wait => 2,
+        EventKind::DeviceSpan => 3,
+        EventKind::DeviceTask => 4,
+        _ => 0,
+    }
+}
+
 /// What decides over the row of a span.
 enum Keys<'a> {
+    /// By site and part of a launch.
+    Name(Vec<[u32; PARTS.len()]>),
     Site(Vec<u32>),
     Lane(Vec<u32>),
     Arg(&'a str),
@@ -203,7 +227,12 @@ impl<'a> Naming<'a> {
         let key_of = match &options.by {
             By::Name => {
                 let sites = timeline.sites.iter();
-                Keys::Site(sites.map(|site| keys.of(&site.name)).collect())
+                let mut key = |name: &str, part: &Option<EventKind>| match part {
+                    Some(kind) => keys.of(&format!("{name} ({})", kind.as_str())),
+                    None => keys.of(name),
+                };
+                let of_site = |site: &Site| PARTS.each_ref().map(|part| key(&site.name, part));
+                Keys::Name(sites.map(of_site).collect())
             }
             By::Cat => {
                 let sites = timeline.sites.iter();
@@ -285,8 +314,8 @@ struct Tally<'a> {
     around: Vec<Vec<Around>>,
     /// By lane: the end of the last span whose gaps are asked for.
     previous_end_ns: Vec<Option<i64>>,
-    /// Spans seen, by process and name.
-    seen: HashMap<(u32, u32), usize>,
+    /// Spans seen, by process, name and part of a launch.
+    seen: HashMap<(u32, u32, usize), usize>,
 }
 
 impl<'a> Tally<'a> {
@@ -378,7 +407,10 @@ impl<'a> Tally<'a> {
         }
         let lane = self.timeline.lanes.get(event.lane as usize);
         let process = lane.map_or(0, |lane| lane.process);
-        let seen = self.seen.entry((process, name)).or_default();
+        let seen = self
+            .seen
+            .entry((process, name, part(event.kind)))
+            .or_default();
         *seen += 1;
         *seen <= self.options.skip_first
     }
@@ -386,6 +418,9 @@ impl<'a> Tally<'a> {
     #[inline]
     fn group(&mut self, slice: &Slice<'_>, event: &Event) -> Option<u32> {
         match &self.naming.key_of {
+            Keys::Name(keys) => keys
+                .get(event.site as usize)
+                .map(|parts| parts[part(event.kind)]),
             Keys::Site(keys) => keys.get(event.site as usize).copied(),
             Keys::Lane(keys) => keys.get(event.lane as usize).copied(),
             Keys::Arg(wanted) => {

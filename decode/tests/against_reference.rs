@@ -302,6 +302,42 @@ fn expected_lines(decoded: &reference::Decoded, base_ns: i64) -> Vec<String> {
     lines
 }
 
+/// Arrows as the reference draws them.
+fn expected_arrows(decoded: &reference::Decoded, base_ns: i64) -> Vec<String> {
+    let place = |(process, track, ns): &(String, String, i128)| {
+        format!("{process} | {track} | {}", ns - i128::from(base_ns))
+    };
+    let arrows = decoded.arrows.iter();
+    let mut lines: Vec<String> = arrows
+        .map(|arrow| format!("{} -> {}", place(&arrow.start), place(&arrow.end)))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Arrows of a trace, each of which starts before it ends.
+fn found_arrows(trace: &Json) -> Vec<String> {
+    let (processes, tracks) = names(trace);
+    let mut starts = BTreeMap::new();
+    let mut lines = Vec::new();
+    for event in events(trace).iter().filter(|event| event["cat"] == "ac2g") {
+        let process = processes[&event["pid"].as_u64()];
+        let track = tracks[&event["tid"].as_u64()];
+        let place = format!("{process} | {track} | {}", ns(&event["ts"]));
+        let id = event["id"].as_u64().unwrap();
+        if event["ph"] == "s" {
+            assert!(starts.insert(id, place).is_none(), "two arrows {id}");
+        } else {
+            lines.push((id, place));
+        }
+    }
+    let arrow = |(id, end): (u64, String)| format!("{} -> {end}", starts[&id]);
+    let mut lines: Vec<String> = lines.into_iter().map(arrow).collect();
+    assert_eq!(lines.len(), starts.len());
+    lines.sort();
+    lines
+}
+
 fn ns(value: &Json) -> i64 {
     value.as_f64().map_or(0, |us| (us * 1000.0).round() as i64)
 }
@@ -325,7 +361,10 @@ fn take_word(event: &Json, args: &mut Map<String, Json>) -> Json {
     word.or(correlation).unwrap_or(Json::Null)
 }
 
-fn found_lines(trace: &Json) -> Vec<String> {
+/// Names of processes by id, and of rows by thread id.
+type NamesById<'a> = BTreeMap<Option<u64>, &'a str>;
+
+fn names(trace: &Json) -> (NamesById<'_>, NamesById<'_>) {
     let all = trace["traceEvents"].as_array().unwrap();
     let mut processes = BTreeMap::new();
     let mut tracks = BTreeMap::new();
@@ -341,6 +380,11 @@ fn found_lines(trace: &Json) -> Vec<String> {
             _ => {}
         }
     }
+    (processes, tracks)
+}
+
+fn found_lines(trace: &Json) -> Vec<String> {
+    let (processes, tracks) = names(trace);
     let mut lines: Vec<String> = Vec::new();
     for event in events(trace) {
         if event["cat"] == "ringscope" || event["cat"] == "ac2g" {
@@ -440,6 +484,9 @@ fn check(seed: u64, scale: Scale) {
     assert_sorted(&trace);
     let by_lane: Json = serde_json::from_slice(&trace_bytes(&timeline, Order::Lane)).unwrap();
     assert_same(&found_lines(&trace), &found_lines(&by_lane));
+    let arrows = expected_arrows(&expected, timeline.start_ns);
+    assert_same(&found_arrows(&trace), &arrows);
+    assert_same(&found_arrows(&by_lane), &arrows);
     let losses = &timeline.losses;
     assert_eq!(
         (

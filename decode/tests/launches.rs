@@ -105,7 +105,7 @@ fn launches_and_executions_are_paired_by_correlation() {
     assert_eq!(times(matmul.latency), [4_000, 1_333, 1_000, 3_000]);
     // The first on each stream has no gap.
     assert_eq!(times(matmul.gap), [1_000, 1_000, 1_000, 1_000]);
-    assert!((matmul.share - 0.9).abs() < 1e-9);
+    assert!((matmul.share.unwrap() - 0.9).abs() < 1e-9);
     let copy = kernel(&report, "copy");
     assert_eq!(
         (copy.launches, copy.executions, copy.unavailable),
@@ -126,6 +126,82 @@ fn launches_and_executions_are_paired_by_correlation() {
         (lone.count, lone.first[0].correlation, lone.first[0].pid),
         (1, 99, 100)
     );
+}
+
+/// What is not known is never 0, in the report nor in JSON.
+#[test]
+fn unknown_device_time_is_null() {
+    let run = TestRun::new();
+    let process = worker(&run, 100, 3, ["copy"]);
+    let ring = process.ring(0, 6, 101);
+    launch(&ring, 1, 1_000, 20, 1);
+    process.finish();
+    let json = serde_json::to_value(report(&run.timeline(), 0).unwrap()).unwrap();
+    let copy = &json["kernels"][0];
+    assert_eq!(
+        (&copy["launches"], &copy["unavailable"]),
+        (&1.into(), &1.into())
+    );
+    for key in ["device", "latency", "gap", "share"] {
+        assert!(copy[key].is_null(), "{key}: {copy}");
+    }
+    let bytes = trace_bytes(&run.timeline(), ringscope_decode::Order::Time);
+    let trace: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let launched = events(&trace)
+        .into_iter()
+        .find(|event| event["name"] == "copy");
+    assert_eq!(launched.unwrap()["args"]["device_time"], "unavailable");
+}
+
+/// Stream 8 of device 2 and stream 1 of device 0 are used before stream 7.
+#[test]
+fn streams_are_listed_by_number() {
+    let run = TestRun::new();
+    let process = worker(&run, 100, 3, ["k"]);
+    process.block(&Block::Lane {
+        lane: 3,
+        kind: LaneKind::Stream,
+        generation: 0,
+        start_ticks: 0,
+        device: 0,
+        stream: 1,
+        clock_domain: 4,
+        name: b"",
+    });
+    let ring = process.ring(0, 6, 101);
+    for (lane, start) in [(2, 100), (3, 200), (1, 300)] {
+        execute(&ring, 1, lane, start, 10, 0);
+    }
+    process.finish();
+    let streams = report(&run.timeline(), 0).unwrap().streams;
+    let numbers: Vec<_> = streams.iter().map(|s| (s.device, s.stream)).collect();
+    assert_eq!(numbers, [(0, 1), (2, 7), (2, 8)]);
+}
+
+/// A launch, the wait for it and what it ran have one name, and nothing else in common.
+#[test]
+fn tables_tell_launches_from_executions() {
+    use ringscope_decode::stats::{Options, table};
+    let run = TestRun::new();
+    let process = worker(&run, 100, 3, ["matmul"]);
+    let ring = process.ring(0, 6, 101);
+    launch(&ring, 1, 1_000, 20, 1);
+    ring.put(Kind::Wait, 1, [1_030, pack_duration(70, 0), 1], &[]);
+    execute(&ring, 1, 1, 1_040, 50, 1);
+    ring.span(1, 1_200, 1_210);
+    process.finish();
+    let rows = table(&run.timeline(), &Options::default()).unwrap();
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|r| (r.key.as_str(), r.count, r.total_ns))
+        .collect();
+    let expected = [
+        ("matmul (wait)", 1, 700),
+        ("matmul (device span)", 1, 500),
+        ("matmul (launch)", 1, 200),
+        ("matmul", 1, 100),
+    ];
+    assert_eq!(rows, expected);
 }
 
 #[test]

@@ -20,6 +20,7 @@
 mod args;
 mod clock;
 mod names;
+mod pairs;
 mod ring;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,8 @@ use ringscope_ringbuf::layout::{DURATION_MAX, Kind, ROLE_SUPERVISOR};
 use serde_json::{Map, Value};
 
 use clock::Clock;
-use names::{Names, Stream};
+use names::{Identity, Names, Stream};
+pub use pairs::Arrow;
 
 /// What an event is, in the words of the real decoder's reports.
 pub type KindName = &'static str;
@@ -55,6 +57,9 @@ pub struct Event {
     pub args: Map<String, Value>,
     /// Correlation, flow id, or value of a counter: what w2 holds where it is no payload.
     pub word: Option<u64>,
+    /// What ties launches and executions together; 0 for all others. That of a task is its batch's.
+    pub correlation: u64,
+    identity: Identity,
 }
 
 /// A span that had not ended.
@@ -72,6 +77,7 @@ pub struct OpenSpan {
 pub struct Decoded {
     pub events: Vec<Event>,
     pub open: Vec<OpenSpan>,
+    pub arrows: Vec<Arrow>,
     pub overwritten: u64,
     pub torn: u64,
     pub unknown_kind: u64,
@@ -115,6 +121,7 @@ pub fn decode(dir: &Path) -> Decoded {
             }
         }
     }
+    pairs::pair(&mut decoded);
     decoded
 }
 
@@ -151,13 +158,34 @@ fn titles(all: &[Names]) -> Titles {
     titles
 }
 
+/// Device tasks that follow.
+#[derive(Clone)]
+struct Batch {
+    stream: Stream,
+    site: u32,
+    count: u64,
+    correlation: u64,
+}
+
+/// A device record with its name.
+struct OnDevice {
+    stream: Option<Stream>,
+    kind: KindName,
+    name: String,
+    site: u32,
+    /// Start and end in ticks.
+    times: (i128, i128),
+    args: Map<String, Value>,
+    word: u64,
+    correlation: u64,
+}
+
 struct Walk<'a> {
     process: &'a Names,
     titles: &'a Titles,
     clock: &'a Clock,
     ring_index: u32,
-    /// Stream and site of the device tasks that follow, and how many.
-    batch: Option<(Stream, u32, u64)>,
+    batch: Option<Batch>,
     out: &'a mut Decoded,
 }
 
@@ -195,7 +223,12 @@ impl Walk<'_> {
         let lane = (w1 >> 48) as u16;
         let track = if kind == Kind::DeviceBatch {
             let stream = self.process.newest_stream(lane);
-            self.batch = stream.map(|stream| (stream, record.main.site(), w1 & DURATION_MAX));
+            self.batch = stream.map(|stream| Batch {
+                stream,
+                site: record.main.site(),
+                count: w1 & DURATION_MAX,
+                correlation: w2,
+            });
             self.thread(record.sequence)
         } else {
             self.track(lane, lane_end, record.sequence)
@@ -220,6 +253,8 @@ impl Walk<'_> {
             duration_ns: end_ns - start_ns,
             args,
             word,
+            correlation: if kind == Kind::Launch { w2 } else { 0 },
+            identity: self.process.identity.clone(),
         };
         self.out.events.push(event);
     }
@@ -229,50 +264,47 @@ impl Walk<'_> {
         let stream = self.process.newest_stream((w1 >> 48) as u16);
         let name = self.site_name(record.main.site());
         let end = w0 as i128 + (w1 & DURATION_MAX) as i128;
-        let args = args::read(self.process, record.main.site(), &record.payload);
-        let site = record.main.site();
-        self.device(
+        self.device(OnDevice {
             stream,
-            "device span",
-            (name, site),
-            (w0 as i128, end),
-            args,
-            w2,
-        );
+            kind: "device span",
+            name,
+            site: record.main.site(),
+            times: (w0 as i128, end),
+            args: args::read(self.process, record.main.site(), &record.payload),
+            word: w2,
+            correlation: w2,
+        });
     }
 
     fn device_task(&mut self, record: &ring::Whole) {
         let [w0, w1, w2, _] = record.main.w;
-        let Some((stream, site, count)) = self.batch.clone().filter(|batch| batch.2 > 0) else {
+        let Some(batch) = self.batch.clone().filter(|batch| batch.count > 0) else {
             return;
         };
-        self.batch = Some((stream.clone(), site, count - 1));
+        let site = batch.site;
+        self.batch = Some(Batch {
+            count: batch.count - 1,
+            ..batch.clone()
+        });
         let name = match self.process.sites.get(&site) {
             Some(site) => site.name.clone(),
             None => format!("unknown site {site}"),
         };
         let end = w0 as i128 + (w1 & 0xFFFF_FFFF) as i128;
-        let times = (w0 as i128, end);
-        self.device(
-            Some(stream),
-            "device task",
-            (name, site),
-            times,
-            Map::new(),
-            w2,
-        );
+        self.device(OnDevice {
+            stream: Some(batch.stream),
+            kind: "device task",
+            name,
+            site,
+            times: (w0 as i128, end),
+            args: Map::new(),
+            word: w2,
+            correlation: batch.correlation,
+        });
     }
 
-    fn device(
-        &mut self,
-        stream: Option<Stream>,
-        kind: KindName,
-        (name, site): (String, u32),
-        (start, end): (i128, i128),
-        args: Map<String, Value>,
-        word: u64,
-    ) {
-        let clock = stream.as_ref().and_then(|stream| {
+    fn device(&mut self, record: OnDevice) {
+        let clock = record.stream.as_ref().and_then(|stream| {
             let anchors = self.process.anchors.get(&stream.clock_domain)?;
             let hz = self.process.domains.get(&stream.clock_domain);
             Some(Clock::of_device(
@@ -281,23 +313,25 @@ impl Walk<'_> {
                 self.clock,
             ))
         });
-        let (Some(stream), Some(clock)) = (stream, clock) else {
+        let (Some(stream), Some(clock)) = (record.stream, clock) else {
             self.out.unplaced += 1;
             return;
         };
-        let (start_ns, end_ns) = (clock.ns(start), clock.ns(end));
+        let (start_ns, end_ns) = (clock.ns(record.times.0), clock.ns(record.times.1));
         let process = &self.titles.process[&self.process.identity];
         let event = Event {
             process: format!("{process} device {}", stream.device),
             pid: self.process.pid,
             track: stream.name,
-            kind,
-            name,
-            category: self.category(site),
+            kind: record.kind,
+            name: record.name,
+            category: self.category(record.site),
             start_ns,
             duration_ns: end_ns - start_ns,
-            args,
-            word: Some(word),
+            args: record.args,
+            word: Some(record.word),
+            correlation: record.correlation,
+            identity: self.process.identity.clone(),
         };
         self.out.events.push(event);
     }

@@ -1,6 +1,7 @@
 //! The one pass over all records of a ring: it fills the index, finds what is missing, and sees whether spans nest.
 
 use std::collections::HashMap;
+use std::io;
 use std::ops::{Range, RangeInclusive};
 
 use ringscope_ringbuf::layout::{Kind, Record};
@@ -10,10 +11,11 @@ use super::index::{Reach, Reaches};
 use super::nesting::Nesting;
 use super::resolve::{Batch, MADE_PAYLOAD, Payload, Resolver, duration_ticks};
 use super::source::{Extent, RingSource, Storage, Stretch};
-use crate::arrows::{ArrowEnd, Link};
+use crate::args;
 use crate::error::{Error, Problem};
 use crate::event::{Event, EventKind, FLAG_OPEN, FLAG_PAYLOAD_IN_RING, UNKNOWN_SITE_BASE};
 use crate::gaps::{self, Hole};
+use crate::links::Links;
 use crate::losses::Losses;
 use crate::open_spans;
 use crate::process::Ring;
@@ -47,10 +49,8 @@ pub(crate) struct ScannedRing {
     pub asides: Asides,
     /// Open spans and losses, with their payload.
     pub extras: Vec<(Event, Vec<u8>)>,
-    /// Launches and device spans that an arrow may join.
-    pub links: Vec<Link>,
-    /// The ends of arrows at its events, by sequence.
-    pub arrow_ends: Vec<ArrowEnd>,
+    /// Launches and executions, until they are paired.
+    pub links: Links,
     pub rows: Vec<RowUse>,
     pub losses: Losses,
     pub problems: Vec<Problem>,
@@ -155,7 +155,7 @@ struct Scan<'a> {
     last_end_ns: Option<i64>,
     holes: Vec<Hole>,
     problems: Vec<Problem>,
-    links: Vec<Link>,
+    links: Links,
     block: BlockScan,
 }
 
@@ -224,7 +224,7 @@ impl<'a> Scan<'a> {
             last_end_ns: None,
             holes: Vec::new(),
             problems: Vec::new(),
-            links: Vec::new(),
+            links: Links::default(),
             block: BlockScan::begin(i64::MIN, 0),
         }
     }
@@ -377,7 +377,7 @@ impl<'a> Scan<'a> {
         if kind.is_interval() {
             self.nest(row, &event, ticks);
         }
-        self.links.extend(Link::of(&event));
+        self.link(&event, &payload, storage).map_err(Error::spill)?;
         if event.start_ns < self.block.near_ns {
             self.block.reach.end_ns = self.block.reach.end_ns.max(event.end_ns);
             let has_more = next.is_none_or(|next| {
@@ -392,6 +392,17 @@ impl<'a> Scan<'a> {
         }
         self.block.reach.add(event.start_ns, event.end_ns);
         Ok(())
+    }
+
+    /// Takes in what belongs to a launch.
+    fn link(&mut self, event: &Event, payload: &Payload, storage: &Storage) -> io::Result<()> {
+        match (event.kind, payload) {
+            (EventKind::DeviceTask, Payload::Made(bytes, len)) => {
+                let correlation = args::task_correlation(&bytes[..*len]);
+                self.links.add_task(event, correlation, &storage.spill)
+            }
+            _ => self.links.add(event, &storage.spill),
+        }
     }
 
     fn nest(&mut self, row: usize, event: &Event, ticks: Option<(u64, u64)>) {
@@ -533,6 +544,7 @@ impl<'a> Scan<'a> {
     fn finish(mut self, source: RingSource, storage: &Storage) -> Result<ScannedRing, Error> {
         self.asides.finish(&storage.spill).map_err(Error::spill)?;
         self.reaches.finish();
+        self.links.finish(&storage.spill).map_err(Error::spill)?;
         for row in &mut self.rows[..self.disordered_rows] {
             row.nesting.is_broken = true;
         }
@@ -569,7 +581,6 @@ impl<'a> Scan<'a> {
             asides: self.asides,
             extras,
             links: self.links,
-            arrow_ends: Vec::new(),
             event_count: self.rows.iter().map(|row| row.event_count).sum(),
             rows: self.rows,
             losses,
