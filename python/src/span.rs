@@ -167,6 +167,9 @@ impl Span {
                 }
                 return;
             }
+            if (*span).late_args.is_null() && Span::begin_first(span) {
+                return;
+            }
             let shown = Span::own_and_late_args(span);
             let here = Here::find();
             let this = &mut *span;
@@ -184,6 +187,27 @@ impl Span {
             }
             this.take_place(frame);
         }
+    }
+
+    /// Begins the first entry, whose arguments stand in it already; false when it is open.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Span::begin`].
+    #[inline(always)]
+    unsafe fn begin_first(span: *mut Span) -> bool {
+        // Before the entry is looked at: this may run code of the host, which may begin it.
+        let here = Here::find();
+        // SAFETY: passed on to the caller.
+        let this = unsafe { &mut *span };
+        if this.first.is_open() {
+            return false;
+        }
+        this.first.payload.truncate(this.own_len);
+        if let Some(here) = here {
+            this.first.begin(here, this.place, this.form);
+        }
+        true
     }
 
     /// Keeps an entry behind the first one; one that is not recorded is kept too, so that ends match.
