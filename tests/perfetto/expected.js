@@ -190,7 +190,7 @@ class Expected {
     const counters = renamed(this.counters, key => key);
     for (const [key, value] of this.hugeSamples) add(counters, key, [0n, 0n, shows.hugeSample(value)]);
     return {
-      slices: renamed(this.slices, ([name, category]) => [shows.name(name), category && shows.text(category)]),
+      slices: renamed(this.slices, ([name, category]) => [shows.name(name), category ? shows.text(category) : null]),
       depths: this.depths,
       numbers,
       texts: renamed(this.texts, ([name, keys, text]) => [shows.name(name), path(keys), shows.text(text)]),
