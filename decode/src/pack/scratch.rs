@@ -9,7 +9,7 @@ use ringscope_ringbuf::sys;
 
 const PREFIX: &str = "ringscope-unpacked-";
 /// Attempts to make a directory, each of which another process may take for one that was left behind.
-const ATTEMPTS: usize = 8;
+const ATTEMPTS: usize = 64;
 
 /// A directory that is removed when this is dropped.
 ///
@@ -26,12 +26,19 @@ impl Scratch {
     pub(crate) fn create() -> io::Result<Scratch> {
         let parent = parent();
         remove_stale_in(&parent);
+        Scratch::create_in(&parent)
+    }
+
+    fn create_in(parent: &Path) -> io::Result<Scratch> {
         for _ in 0..ATTEMPTS {
             let path = parent.join(format!("{PREFIX}{:016x}", sys::random_u64()));
             DirBuilder::new().mode(0o700).create(&path)?;
-            let lock = File::open(&path)?;
+            // Before the lock is there, another process may remove the directory.
+            let lock = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
             lock.lock()?;
-            // Before the lock was there, another process may have removed the directory.
             if is_same(&lock, &path) {
                 return Ok(Scratch { path, _lock: lock });
             }
@@ -99,6 +106,8 @@ fn remove_if_unlocked(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -123,6 +132,24 @@ mod tests {
         drop(lock);
         remove_stale_in(parent.path());
         assert!(!used.exists() && other.exists());
+    }
+
+    #[test]
+    fn who_removes_what_was_left_behind_is_in_nobodys_way() {
+        let parent = tempfile::tempdir().unwrap();
+        let is_over = AtomicBool::new(false);
+        let made: io::Result<Vec<bool>> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    remove_stale_in(parent.path());
+                }
+            });
+            let make = |_| Scratch::create_in(parent.path()).map(|made| made.path().is_dir());
+            let made = (0..300).map(make).collect();
+            is_over.store(true, Ordering::Relaxed);
+            made
+        });
+        assert_eq!(made.unwrap(), [true; 300]);
     }
 
     #[test]
