@@ -30,8 +30,12 @@ def decode(
     cat: Sequence[str] = (),
     level: Optional[str] = None,
     pid: Sequence[int] = (),
+    tid: Sequence[int] = (),
     min_duration: Optional[str] = None,
+    order: Optional[str] = None,
     time_base: Optional[str] = None,
+    align: Optional[str] = None,
+    split_by: Optional[str] = None,
     jobs: Optional[int] = None,
 ) -> Path:
     """Makes a trace of a run, also of one that is being recorded; the trace's path.
@@ -47,8 +51,12 @@ def decode(
         cat=cat,
         level=level,
         pid=pid,
+        tid=tid,
         min_duration=min_duration,
+        order=order,
         time_base=time_base,
+        align=align,
+        split_by=split_by,
         jobs=jobs,
     )
     run_command(["decode", *_run(run), "-o", os.fspath(out), *options])

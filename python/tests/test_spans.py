@@ -310,6 +310,26 @@ class Spans(ProgramTest):
         with self.assertRaisesRegex(ringscope.CommandError, "bogus"):
             ringscope.decode(self.dir, self.dir / "t.json", format="bogus")
 
+    def test_options_of_decode_are_those_of_the_command(self):
+        import ringscope
+
+        self.run_program(
+            """
+            import os, ringscope
+            ringscope.start(os.environ['RUNS'])
+            with ringscope.span('outer'):
+                with ringscope.span('inner'): pass
+            """
+        )
+        out = self.dir / "t.json"
+        ringscope.decode(self.dir / "runs", out, order="lane", time_base="monotonic", split_by="1MiB")
+        [part] = self.dir.glob("t*.json")
+        self.assertNotEqual(part, out)
+        with self.assertRaisesRegex(ringscope.CommandError, "tid"):
+            ringscope.decode(self.dir / "runs", out, tid=["x"])
+        with self.assertRaisesRegex(ringscope.CommandError, "align"):
+            ringscope.decode(self.dir / "runs", out, align="nothing of this name")
+
     def test_off_by_default_and_silent(self):
         out = self.run_program(
             """
