@@ -182,7 +182,7 @@ fn with_whole_characters(line: &[u8]) -> Cow<'_, [u8]> {
     line
 }
 
-/// The UTF-16 unit that is escaped here, `\uXXXX`.
+/// The UTF-16 unit that is escaped here: `\u` and four hexadecimal digits.
 fn unit_at(line: &[u8], at: usize) -> Option<u16> {
     let digits = line.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -19,6 +19,9 @@ const YIELDED: Duration = Duration::from_secs(1);
 const FEARED_LATENESS: Duration = Duration::from_millis(4);
 /// What a wake-up leaves of the lateness that is feared.
 const FORGETTING: f64 = 0.99;
+/// What a wait without sleep leaves of it: sleep is tried again after some ten seconds, as a machine on which the
+/// supervisor never slept may wake it in time.
+const FORGETTING_AWAKE: f64 = 0.99999;
 /// Sleep is trusted where there is time for so many times the lateness that is feared.
 const MARGIN: f64 = 2.0;
 
@@ -59,6 +62,11 @@ impl Footing {
     /// The supervisor has slept, so much longer than it had asked for.
     pub(crate) fn slept(&mut self, late: Duration) {
         self.lateness = late.max(self.lateness.mul_f64(FORGETTING));
+    }
+
+    /// The supervisor has waited and not slept.
+    pub(crate) fn stayed_awake(&mut self) {
+        self.lateness = self.lateness.mul_f64(FORGETTING_AWAKE);
     }
 
     /// Leaves the core, where another thread has it for most of the time.
@@ -114,6 +122,15 @@ mod tests {
         assert!(!footing.must_stay_awake(MS));
         footing.slept(3 * MS);
         assert!(footing.must_stay_awake(5 * MS));
+    }
+
+    #[test]
+    fn sleep_is_tried_again() {
+        let mut footing = Footing::new();
+        (0..1000).for_each(|_| footing.stayed_awake());
+        assert!(footing.must_stay_awake(7 * MS));
+        (0..200_000).for_each(|_| footing.stayed_awake());
+        assert!(!footing.must_stay_awake(2 * MS));
     }
 
     #[test]

@@ -110,6 +110,8 @@ impl Watch {
                 break end;
             }
         };
+        // What came until here was meant for the program, and may be why it ended.
+        while signals.next().is_some() {}
         self.scan();
         self.note_end_of_program(&end);
         let interrupted = self.linger(signals);
@@ -155,6 +157,7 @@ impl Watch {
             while !kernel::wait_readable(&fds, Duration::ZERO) && since.elapsed() < sleep {
                 hint::spin_loop();
             }
+            self.footing.stayed_awake();
         } else {
             kernel::wait_readable(&fds, sleep);
             self.footing.slept(since.elapsed().saturating_sub(sleep));
