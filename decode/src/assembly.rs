@@ -411,16 +411,18 @@ impl<'a> Assembly<'a> {
         let mut lanes: Vec<Lane> = Vec::new();
         for row in row_order {
             self.engine.lane_of_row[row] = lanes.len() as u32;
-            let single = [verdicts.depths[row]];
-            let divided = divided.rows.get(&(row as u32));
-            let depths = divided.map_or(&single[..], |row| &row.depths);
+            let divided = divided.lanes.get(&(row as u32));
+            let depths = match divided {
+                Some(lanes) => lanes.iter().map(|lane| lane.depth).collect(),
+                None => vec![verdicts.depths[row]],
+            };
             let first = lanes.len();
-            self.lanes_of_row(row, tids[row], depths, &mut ids, &mut lanes);
+            self.lanes_of_row(row, tids[row], &depths, &mut ids, &mut lanes);
             lanes[first].event_count = verdicts.event_counts[row];
-            let extra = divided.map_or(&[][..], |row| &row.counts[1..]);
-            for (at, count) in extra.iter().enumerate() {
-                lanes[first].event_count -= count;
-                lanes[first + 1 + at].event_count = *count;
+            let extra = divided.map_or(&[][..], |lanes| &lanes[1..]);
+            for (at, lane) in extra.iter().enumerate() {
+                lanes[first].event_count -= lane.count;
+                lanes[first + 1 + at].event_count = lane.count;
             }
         }
         lanes

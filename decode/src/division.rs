@@ -7,23 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use zerocopy::IntoBytes;
 
 use crate::engine::{Engine, NumbersPlace, Scope, Split, row_order};
-use crate::lanes::Splitter;
+use crate::lanes::{Ends, Placed, SplitLane, Splitter};
 use crate::pipeline::{self, Stages};
 use crate::ring::gather::{Gatherer, RowSet};
 
 /// What the rows were divided into.
 pub(crate) struct Divided {
     pub split: Split,
-    /// By row, what its lanes came to.
-    pub rows: HashMap<u32, DividedRow>,
-}
-
-/// The lanes of a row.
-pub(crate) struct DividedRow {
-    /// Deepest nesting on each lane.
-    pub depths: Vec<u32>,
-    /// Intervals on each lane.
-    pub counts: Vec<u64>,
+    /// Lanes of each row that has intervals to divide.
+    pub lanes: HashMap<u32, Vec<SplitLane>>,
 }
 
 /// Divides the rows in `is_split`; `cuts` are the slices that the time line is written in.
@@ -45,7 +37,7 @@ pub(crate) fn divide(engine: &Engine, is_split: Vec<bool>, cuts: Vec<i64>) -> io
         is_split: &is_split,
         cuts: &cuts,
         progress: Mutex::new(Progress {
-            splitters: is_split.iter().map(|_| None).collect(),
+            splitter: Splitter::new(is_split.len()),
             places: Vec::new(),
         }),
     };
@@ -56,13 +48,10 @@ pub(crate) fn divide(engine: &Engine, is_split: Vec<bool>, cuts: Vec<i64>) -> io
     };
     pipeline::run(&pass, slices)?;
     let progress = pass.progress.into_inner();
-    let Progress { splitters, places } = progress.unwrap_or_else(PoisonError::into_inner);
-    let row_of = |(row, splitter): (u32, Option<Splitter>)| {
-        let Splitter { depths, counts, .. } = splitter?;
-        Some((row, DividedRow { depths, counts }))
-    };
+    let Progress { splitter, places } = progress.unwrap_or_else(PoisonError::into_inner);
+    let lanes = (0..).zip(splitter.into_lanes());
     Ok(Divided {
-        rows: (0..).zip(splitters).filter_map(row_of).collect(),
+        lanes: lanes.filter(|(_, lanes)| !lanes.is_empty()).collect(),
         split: Split {
             is_split,
             rings,
@@ -81,8 +70,7 @@ struct Pass<'a> {
 }
 
 struct Progress {
-    /// By row.
-    splitters: Vec<Option<Splitter>>,
+    splitter: Splitter,
     /// Where the numbers of each slice stand.
     places: Vec<NumbersPlace>,
 }
@@ -90,6 +78,8 @@ struct Progress {
 #[derive(Default)]
 struct Room {
     gatherer: Gatherer,
+    ends: Ends,
+    placed: Vec<Placed>,
     numbers: Vec<u32>,
     offset: u64,
 }
@@ -111,27 +101,29 @@ impl Stages for Pass<'_> {
             .events
             .retain(|event| event.kind.is_interval());
         room.gatherer.sort(from_ns, row_order);
+        room.ends.sort(&room.gatherer.events);
         Ok(())
     }
 
     fn in_turn(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        room.numbers.clear();
-        for event in &room.gatherer.events {
-            let splitter = progress.splitters[event.lane as usize].get_or_insert_default();
-            room.numbers
-                .push(splitter.place(event.start_ns, event.end_ns));
-        }
-        let len_bytes = room.numbers.as_bytes().len() as u64;
-        room.offset = self.engine.storage.spill.reserve(len_bytes);
+        let events = &room.gatherer.events;
+        progress
+            .splitter
+            .place(events, &room.ends, &mut room.placed);
+        let len_bytes = room.placed.len() * size_of::<u32>();
+        room.offset = self.engine.storage.spill.reserve(len_bytes as u64);
         progress.places.push(NumbersPlace {
             offset: room.offset,
-            count: room.numbers.len(),
+            count: room.placed.len(),
         });
         Ok(())
     }
 
     fn complete(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
+        room.numbers.clear();
+        let lanes = room.placed.iter().map(|placed| placed.lane);
+        room.numbers.extend(lanes);
         let spill = &self.engine.storage.spill;
         spill.write_at(room.offset, room.numbers.as_bytes())
     }

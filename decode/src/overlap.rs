@@ -9,7 +9,7 @@ use std::io;
 
 use crate::engine::{Engine, row_order};
 use crate::event::{Event, EventKind};
-use crate::lanes::{MAX_DEPTH, Splitter};
+use crate::lanes::{self, MAX_DEPTH};
 use crate::ring::gather::{Gatherer, RowSet, Wanted};
 
 /// Events of a row that are looked at one by one.
@@ -102,12 +102,9 @@ fn overlaps(engine: &Engine, gatherer: &mut Gatherer, number: u32, row: &mut Row
     let by_start = |a: &Event, b: &Event| a.start_ns.cmp(&b.start_ns);
     row.special
         .sort_by(|a, b| by_start(a, b).then_with(|| row_order(a, b)));
-    let mut splitter = Splitter::default();
-    for event in &row.special {
-        splitter.place(event.start_ns, event.end_ns);
-    }
-    row.depth += splitter.depths[0];
-    splitter.depths.len() > 1
+    let lanes = lanes::of_row(&row.special);
+    row.depth += lanes[0].depth;
+    lanes.len() > 1
         || row.depth > MAX_DEPTH
         || row.special.iter().any(|event| {
             [event.start_ns, event.end_ns].into_iter().any(|moment| {

@@ -12,6 +12,12 @@ pub(crate) fn key(since_ns: u64, index: usize) -> Option<u64> {
     fits.then_some(since_ns << INDEX_BITS | index as u64)
 }
 
+/// The last key of a moment within the time of keys.
+#[inline(always)]
+pub(crate) fn last_key(since_ns: u64) -> u64 {
+    since_ns << INDEX_BITS | ((1 << INDEX_BITS) - 1)
+}
+
 /// The event of a key.
 #[inline(always)]
 pub(crate) fn index(key: u64) -> usize {

@@ -16,7 +16,7 @@
 pub(crate) mod aside;
 pub(crate) mod gather;
 pub(crate) mod index;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod nesting;
 pub(crate) mod plain;
 mod recovery;
