@@ -96,7 +96,7 @@ fn check(mode: &str) {
         .lines()
         .filter_map(|line| numbers(line, "launch"))
         .collect();
-    assert_eq!(launches.len(), 120);
+    assert_eq!(launches.len(), 126);
     for launch in launches {
         check_launch(&trace, launch, slack_ns);
     }
@@ -107,7 +107,8 @@ fn check(mode: &str) {
             .filter(|e| e["ph"] == phase && e["cat"] == "ac2g");
         ends.count()
     };
-    assert_eq!((arrows("s"), arrows("f")), (120, 120));
+    assert_eq!((arrows("s"), arrows("f")), (127, 127));
+    check_child(&trace, &said, slack_ns);
     let copy = trace.named("copy").next().expect("it was launched");
     assert_eq!(copy["args"]["kind"], "memcpy HtoD");
     assert_eq!(copy["args"]["bytes"], 4096);
@@ -123,6 +124,27 @@ fn check(mode: &str) {
     let step = trace.named("ProfilerStep#0").next().expect("a step");
     assert_eq!(step["ph"], "X");
     check_tasks(&trace, &said, slack_ns);
+}
+
+/// The child's kernel is its parent's, but its file names stream and clock anew.
+fn check_child(trace: &Trace, said: &str, slack_ns: i64) {
+    let [correlation, device, stream, start_ns, _] = said
+        .lines()
+        .find_map(|line| numbers(line, "child"))
+        .expect("said");
+    let all = spans(trace, correlation);
+    let on_device = |span: &&&Value| span["args"]["stream"] == stream;
+    let [execution] = all.iter().filter(on_device).collect::<Vec<_>>()[..] else {
+        panic!("{correlation}: {all:?}")
+    };
+    assert_eq!(all.len(), 3);
+    assert_eq!(execution["args"]["device"], device);
+    // The child's anchor has a bracket of its own.
+    let slack_ns = slack_ns + 1_000_000;
+    assert!(
+        (ns(execution, "ts") - start_ns).abs() <= slack_ns,
+        "{execution}"
+    );
 }
 
 fn check_tasks(trace: &Trace, said: &str, slack_ns: i64) {

@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use ringscope_ringbuf::block::{Block, LaneKind};
 use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
+use ringscope_ringbuf::reader::pack_duration;
 
 use crate::clock;
 use crate::name_table::{self, Name, Use};
@@ -99,6 +100,12 @@ impl ClockDomain {
         }
     }
 
+    /// Its number.
+    #[inline(always)]
+    pub(crate) fn id(self) -> u32 {
+        self.id
+    }
+
     #[inline(always)]
     fn publish(self, process: &Process) {
         if let Some(name) = self.name {
@@ -142,8 +149,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// The stream's lane in `process`, whose file holds it and its clock when this returns; `None` past the cap.
-    #[inline(always)]
-    fn lane_in(self, clock: ClockDomain, process: &Process) -> Option<u16> {
+    pub(crate) fn lane_in(self, clock: ClockDomain, process: &Process) -> Option<u16> {
         clock.publish(process);
         let place = &STREAMS
             [(self.device.wrapping_mul(67) ^ self.stream ^ clock.id << 5) as usize % STREAM_PLACES];
@@ -193,37 +199,50 @@ fn find_stream(place: &AtomicPtr<Name>, text: [u8; 12]) -> Option<&'static Name>
 pub(crate) struct Execution {
     pub(crate) site: u32,
     pub(crate) correlation: u64,
-    pub(crate) stream: Stream,
-    pub(crate) clock: ClockDomain,
+    /// Lane of the stream.
+    pub(crate) lane: u16,
 }
 
 impl ThreadRing {
-    /// Records an execution in device ticks.
-    #[inline(always)]
-    pub(crate) fn put_device_span(&self, execution: Execution, start: u64, end: u64) {
-        let Some(lane) = execution.stream.lane_in(execution.clock, self.process) else {
-            return;
-        };
-        let words = Words {
-            kind: Kind::DeviceSpan,
-            site: execution.site,
-            lane,
-            start,
-            duration: end.saturating_sub(start).min(DURATION_MAX),
-        };
-        self.put_one(words, execution.correlation);
+    /// Records an execution at this site and on this lane, in device ticks.
+    #[inline(never)]
+    pub(crate) fn put_device_span(
+        &self,
+        site: u32,
+        lane: u16,
+        correlation: u64,
+        (start, end): (u64, u64),
+    ) {
+        let w1 = pack_duration(end.saturating_sub(start).min(DURATION_MAX), lane);
+        let site_and_kind = Record::site_and_kind(site, Kind::DeviceSpan);
+        let sequence = self.writer.reserve(1);
+        if !self.writer.has_room(sequence, 1) {
+            return self.put_without_room((start, w1), correlation, site_and_kind, sequence);
+        }
+        self.writer
+            .publish(sequence, [start, w1, correlation], site_and_kind);
+    }
+
+    /// Writes a record whose slot is reserved but not free yet.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn put_without_room(
+        &self,
+        (w0, w1): (u64, u64),
+        w2: u64,
+        site_and_kind: u64,
+        sequence: u64,
+    ) {
+        if self.make_room(sequence, 1) {
+            self.writer.publish(sequence, [w0, w1, w2], site_and_kind);
+        }
     }
 
     /// Records tasks in device ticks; how many places were empty, which is counted.
     pub(crate) fn put_device_tasks(&self, execution: Execution, tasks: &[DeviceTask]) -> usize {
-        let Some(lane) = execution.stream.lane_in(execution.clock, self.process) else {
-            return 0;
-        };
         let most = BATCH_TASKS.min(self.writer.capacity() as usize / 8);
         let chunks = tasks.chunks(most);
-        let empty = chunks
-            .map(|chunk| self.put_batch(execution, lane, chunk))
-            .sum();
+        let empty = chunks.map(|chunk| self.put_batch(execution, chunk)).sum();
         if empty > 0 {
             process::count_many(DropCause::EmptyTask, empty as u64);
         }
@@ -231,7 +250,8 @@ impl ThreadRing {
     }
 
     /// Records as many tasks as one batch takes; how many places were empty.
-    fn put_batch(&self, execution: Execution, lane: u16, tasks: &[DeviceTask]) -> usize {
+    #[inline(never)]
+    fn put_batch(&self, execution: Execution, tasks: &[DeviceTask]) -> usize {
         let empty = tasks.iter().filter(|task| task.start_ticks == 0).count();
         let count = (tasks.len() - empty) as u64;
         if count == 0 {
@@ -244,7 +264,7 @@ impl ThreadRing {
         let head = Words {
             kind: Kind::DeviceBatch,
             site: execution.site,
-            lane,
+            lane: execution.lane,
             start: clock::ticks(),
             duration: count,
         };

@@ -7,14 +7,16 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use ringscope_ringbuf::block::{Arg, Args as BlockArgs, Block, Site as SiteBlock};
 use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
 use ringscope_ringbuf::payload::ArgType;
+use ringscope_ringbuf::reader::pack_duration;
 use ringscope_ringbuf::ring::OpenSpan;
+use ringscope_ringbuf::sync::next_unshared;
 
 use crate::clock;
 use crate::device::{ClockDomain, DeviceTask, Execution, Stream};
 use crate::name_table::{self, Name, Use};
 use crate::payload::{NO_SLOT, Payload};
 use crate::process::{self, Process};
-use crate::record::{Words, word_at};
+use crate::record::word_at;
 use crate::site::Site;
 use crate::span::{close, start_not_shown};
 use crate::thread::{self, ThreadRing};
@@ -24,12 +26,14 @@ use crate::value::Args;
 /// Bits of a correlation id that count; the process id stands above them. Flow ids stay below 2^53.
 const COUNT_BITS: u32 = 31;
 const PID_BITS: u32 = 22;
+/// A thread takes so many ids at once, as a power of two: threads that launch do not fight for one counter.
+const BLOCK_BITS: u32 = 10;
 /// Kernels of one place in the program that are found without a search.
 const RECENT: usize = 64;
 /// Stands for a number that was not given.
 const NOT_GIVEN: u32 = u32::MAX;
 
-static NEXT_CORRELATION: AtomicU64 = AtomicU64::new(1);
+static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
 
 /// What a launch makes the device do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,13 +142,17 @@ impl Shape {
     }
 }
 
-/// The words of a shape in a kernel's text, and the name behind them.
+/// True when a kernel's text is that of this shape and name.
 #[inline(always)]
-fn split(text: &[u8]) -> Option<([u64; SHAPE_NUMBERS / 2], &[u8])> {
-    let (shape, name) = text.split_first_chunk::<SHAPE_LEN>()?;
-    let (words, _) = shape.as_chunks::<8>();
-    let word = |at: usize| words.get(at).map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    Some(([word(0), word(1), word(2)], name))
+fn is_kernel(text: &[u8], shape: [u64; SHAPE_NUMBERS / 2], name: &[u8]) -> bool {
+    let Some((words, rest)) = text.split_first_chunk::<SHAPE_LEN>() else {
+        return false;
+    };
+    let (words, _) = words.as_chunks::<8>();
+    let words = words.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    // Word by word: compared as an array, the shape would first go through memory.
+    let difference = words.zip(shape).fold(0, |all, (a, b)| all | (a ^ b));
+    difference == 0 && rest == name
 }
 
 /// A place in the program that launches; made by the macros.
@@ -167,17 +175,17 @@ impl LaunchSite {
     /// The kernel of this shape; a `name` made at run time goes before that of the place. `None` past the cap on names.
     #[inline(always)]
     fn kernel<A: Args>(&'static self, name: &[u8], shape: Shape) -> Option<&'static Name> {
-        let wanted = shape.words();
         let at = (shape.numbers[0] ^ shape.numbers[1]) as usize ^ name.as_ptr().addr() >> 3;
         let place = &self.recent[at % RECENT];
         // SAFETY: only `find_kernel` stores there, names that live for ever.
         if let Some(kernel) = unsafe { place.load(Ordering::Acquire).as_ref() }
-            && split(kernel.text()) == Some((wanted, name))
+            && is_kernel(kernel.text(), shape.words(), name)
             && kernel.signature() == A::SIGNATURE
         {
             return Some(kernel);
         }
-        self.find_kernel(place, name, wanted, (A::SIGNATURE, A::TYPES))
+        // Words of its own: those above need not stand in memory.
+        self.find_kernel(place, name, shape.words(), (A::SIGNATURE, A::TYPES))
     }
 
     #[cold]
@@ -256,11 +264,47 @@ pub(crate) fn publish_kernel(
     })
 }
 
-/// A correlation id that no other launch of the run has, as long as process ids are not used again.
-fn new_correlation(process: &Process) -> u64 {
-    let pid = u64::from(process.pid) & ((1 << PID_BITS) - 1);
-    let count = NEXT_CORRELATION.fetch_add(1, Ordering::Relaxed) & ((1 << COUNT_BITS) - 1);
-    pid << COUNT_BITS | count
+/// Correlation ids that a thread has to give.
+#[derive(Debug)]
+pub(crate) struct Correlations {
+    /// The first id of the block in the upper half, how many of the block were taken in the lower.
+    block_and_taken: AtomicU64,
+    /// The process id's part of the ids.
+    pid: u64,
+}
+
+impl Correlations {
+    /// For a thread of this process, which takes its first block when it launches.
+    pub(crate) fn new(pid: u32) -> Correlations {
+        Correlations {
+            block_and_taken: AtomicU64::new(1 << BLOCK_BITS),
+            pid: (u64::from(pid) & ((1 << PID_BITS) - 1)) << COUNT_BITS,
+        }
+    }
+
+    /// An id that no other launch of the run has, as long as process ids are not used again. To be called on the thread
+    /// alone.
+    #[inline(always)]
+    fn take(&self) -> u64 {
+        let block_and_taken = next_unshared(&self.block_and_taken);
+        let taken = block_and_taken & u64::from(u32::MAX);
+        if taken >= 1 << BLOCK_BITS {
+            return self.take_block();
+        }
+        self.pid | ((block_and_taken >> 32) + taken)
+    }
+
+    /// The first id of a new block. A handler that comes in between takes a block of its own; what is left of one of the
+    /// two is then never given.
+    #[cold]
+    #[inline(never)]
+    fn take_block(&self) -> u64 {
+        let number = NEXT_BLOCK.fetch_add(1, Ordering::Relaxed);
+        let block = (number << BLOCK_BITS) & ((1 << COUNT_BITS) - 1);
+        self.block_and_taken
+            .store(block << 32 | 1, Ordering::Relaxed);
+        self.pid | block
+    }
 }
 
 /// A correlation id that was given; one that is no such number is as none.
@@ -307,11 +351,14 @@ impl LaunchTicket {
     }
 
     fn execution(&self, clock: ClockDomain, process: &Process) -> Option<Execution> {
+        let lane = self.stream.lane_in(clock, process)?;
+        if let Some(kernel) = self.kernel {
+            kernel.keep_lane(clock.id(), lane);
+        }
         Some(Execution {
             site: self.site_id(process)?,
             correlation: self.correlation,
-            stream: self.stream,
-            clock,
+            lane,
         })
     }
 
@@ -329,13 +376,17 @@ impl LaunchTicket {
     }
 
     /// Records when the device ran it, in ticks of the device's clock. Unknown times are not to be recorded.
-    #[inline]
+    #[inline(always)]
     pub fn device_span(&self, start_ticks: u64, end_ticks: u64, clock: ClockDomain) {
-        if let Some(ring) = self.ring()
-            && let Some(execution) = self.execution(clock, ring.process)
+        let ticks = (start_ticks, end_ticks);
+        // The ticket is passed word by word: one whose address is taken would have to stand in memory.
+        if let (Some(ring), Some(kernel)) = (thread::existing(), self.kernel)
+            && let Some((site, lane)) = kernel.kept_lane(clock.id(), ring.writer.generation())
         {
-            ring.put_device_span(execution, start_ticks, end_ticks);
+            return ring.put_device_span(site, lane, self.correlation, ticks);
         }
+        let place = (self.site, self.kernel);
+        first_device_span(place, self.stream, self.correlation, ticks, clock);
     }
 
     /// Records the tasks that the device ran for it; how many places were empty (their start is 0), which is counted.
@@ -352,6 +403,28 @@ impl LaunchTicket {
     #[inline(always)]
     fn ring(&self) -> Option<&'static ThreadRing> {
         self.site.and_then(|_| thread::current())
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn first_device_span(
+    (site, kernel): (Option<&'static LaunchSite>, Option<&'static Name>),
+    stream: Stream,
+    correlation: u64,
+    ticks: (u64, u64),
+    clock: ClockDomain,
+) {
+    let ticket = LaunchTicket {
+        site,
+        kernel,
+        stream,
+        correlation,
+    };
+    if let Some(ring) = ticket.ring()
+        && let Some(execution) = ticket.execution(clock, ring.process)
+    {
+        ring.put_device_span(execution.site, execution.lane, correlation, ticks);
     }
 }
 
@@ -398,11 +471,14 @@ impl Launch {
         };
         let kernel = site.kernel::<A>(name, shape);
         let id = match kernel {
-            Some(kernel) => kernel.id_in(ring.process),
+            Some(kernel) => match kernel.number_in(ring.writer.generation()) {
+                Some(id) => id,
+                None => kernel.id_in(ring.process),
+            },
             None => site.site.id::<A>(ring.process),
         };
         let correlation = match correlation {
-            0 => new_correlation(ring.process),
+            0 => ring.correlations.take(),
             given => given,
         };
         let lane = track.lane_in(ring.process);
@@ -431,20 +507,27 @@ pub struct Wait {
     _inside: HostSide,
 }
 
-/// The host's side of a launch, from its beginning to its end: a span whose w2 is the correlation id.
+/// The host's side of a launch, from its beginning to its end: a span whose w2 is the correlation id. Its end takes it word
+/// by word: one whose address is taken would have to stand in memory, and be copied there when its guard is moved.
 #[derive(Debug)]
 struct HostSide {
     /// Null when nothing is recorded.
     ring: *const ThreadRing,
     start: u64,
     correlation: u64,
-    site: u32,
-    open_slot: u32,
-    lane: u16,
-    kind: Kind,
+    /// Site id, and launch or wait: [`Record::site_and_kind`].
+    site_and_kind: u64,
+    shown: Shown,
     payload: Payload,
     /// May not change threads: its ring has one writer.
     _thread_bound: PhantomData<*const ()>,
+}
+
+/// Where a host's side is shown.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    open_slot: u32,
+    lane: u16,
 }
 
 impl HostSide {
@@ -452,10 +535,11 @@ impl HostSide {
         ring: ptr::null(),
         start: 0,
         correlation: 0,
-        site: 0,
-        open_slot: NO_SLOT,
-        lane: 0,
-        kind: Kind::Launch,
+        site_and_kind: 0,
+        shown: Shown {
+            open_slot: NO_SLOT,
+            lane: 0,
+        },
         payload: Payload::empty(),
         _thread_bound: PhantomData,
     };
@@ -469,81 +553,128 @@ impl HostSide {
     ) -> HostSide {
         let open_slot = ring.writer.take_open_slot(site).unwrap_or(NO_SLOT);
         let payload = Payload::of(args, own_words(ring, open_slot), Some(ring));
-        let mut begun = HostSide {
+        let site_and_kind = Record::site_and_kind(site, kind);
+        let start = match open_slot {
+            NO_SLOT => start_not_shown(),
+            slot => {
+                show_payload(ring, slot, payload);
+                let shown = OpenSpan {
+                    site_and_kind,
+                    w2: correlation,
+                    lane,
+                    payload_len: payload.len(),
+                };
+                ring.writer.open(slot, shown, clock::ticks)
+            }
+        };
+        HostSide {
             ring,
-            start: 0,
+            start,
             correlation,
-            site,
-            open_slot,
-            lane,
-            kind,
+            site_and_kind,
+            shown: Shown { open_slot, lane },
             payload,
             _thread_bound: PhantomData,
-        };
-        begun.start = begun.open(ring);
-        begun
-    }
-
-    /// Shows the span; its start.
-    #[inline(always)]
-    fn open(&self, ring: &ThreadRing) -> u64 {
-        if self.open_slot == NO_SLOT {
-            return start_not_shown();
         }
-        if self.payload.len() > 0 {
-            let rest = self.payload.rest(own_words(ring, self.open_slot), ring);
-            let shown = if self.payload.is_long() { rest } else { &[] };
-            let places = ring.writer.open_payload(self.open_slot);
-            places[0].store(self.payload.word, Ordering::Relaxed);
-            for (place, word) in places[1..].iter().zip(shown) {
-                place.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
-            }
-        }
-        let shown = OpenSpan {
-            site_and_kind: Record::site_and_kind(self.site, self.kind),
-            w2: self.correlation,
-            lane: self.lane,
-            payload_len: self.payload.len(),
-        };
-        ring.writer.open(self.open_slot, shown, clock::ticks)
-    }
-
-    fn end(&mut self) {
-        let end = clock::ticks();
-        // SAFETY: not null, and rings live for ever.
-        let ring = unsafe { &*self.ring };
-        if !ring.is_ours() {
-            return process::count_in_child(DropCause::InheritedGuard);
-        }
-        let words = Words {
-            kind: self.kind,
-            site: self.site,
-            lane: self.lane,
-            start: self.start,
-            duration: end.saturating_sub(self.start).min(DURATION_MAX),
-        };
-        if self.payload.len() == 0 {
-            ring.put_one(words, self.correlation);
-        } else {
-            let rest = self.payload.rest(own_words(ring, self.open_slot), ring);
-            let all = |index: usize| match index.checked_sub(1) {
-                None => self.payload.word,
-                Some(index) => word_at(rest, index),
-            };
-            ring.put(words, self.correlation, self.payload.len(), all);
-        }
-        close(ring, self.open_slot);
-        self.payload.release(ring);
     }
 }
 
 impl Drop for HostSide {
     #[inline(always)]
     fn drop(&mut self) {
-        if !self.ring.is_null() {
-            self.end();
+        // SAFETY: null, or a ring, which lives for ever.
+        let Some(ring) = (unsafe { self.ring.as_ref() }) else {
+            return;
+        };
+        let words = (self.start, self.correlation);
+        if self.payload.len() == 0 {
+            end(ring, self.site_and_kind, self.shown, words);
+        } else {
+            end_with_payload(ring, self.site_and_kind, self.shown, words, self.payload);
         }
     }
+}
+
+/// Writes a payload to the place of an open slot, as far as it is not there yet.
+#[inline(always)]
+fn show_payload(ring: &ThreadRing, slot: u32, payload: Payload) {
+    if payload.len() == 0 {
+        return;
+    }
+    let rest = payload.rest(own_words(ring, slot), ring);
+    let shown = if payload.is_long() { rest } else { &[] };
+    let places = ring.writer.open_payload(slot);
+    places[0].store(payload.word, Ordering::Relaxed);
+    for (place, word) in places[1..].iter().zip(shown) {
+        place.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// Records a host's side that ends now, without a payload. What is rare leaves by its last call, as in `Span::end`.
+#[inline(never)]
+fn end(ring: &ThreadRing, site_and_kind: u64, shown: Shown, (start, w2): (u64, u64)) {
+    let Some(end) = clock::counter_ticks() else {
+        return end_by_system_clock(ring, site_and_kind, shown, (start, w2));
+    };
+    if !ring.is_ours() {
+        return process::count_in_child(DropCause::InheritedGuard);
+    }
+    let w1 = pack_duration(duration(start, end), shown.lane);
+    let sequence = ring.writer.reserve(1);
+    if !ring.writer.has_room(sequence, 1) {
+        let words = (start, w1);
+        return end_without_room(ring, site_and_kind, shown.open_slot, words, (w2, sequence));
+    }
+    ring.writer
+        .publish(sequence, [start, w1, w2], site_and_kind);
+    close(ring, shown.open_slot);
+}
+
+#[inline(always)]
+fn duration(start: u64, end: u64) -> u64 {
+    end.saturating_sub(start).min(DURATION_MAX)
+}
+
+#[cold]
+#[inline(never)]
+fn end_by_system_clock(ring: &ThreadRing, site_and_kind: u64, shown: Shown, words: (u64, u64)) {
+    end_with_payload(ring, site_and_kind, shown, words, Payload::empty());
+}
+
+#[cold]
+#[inline(never)]
+fn end_without_room(
+    ring: &ThreadRing,
+    site_and_kind: u64,
+    slot: u32,
+    (start, w1): (u64, u64),
+    (w2, sequence): (u64, u64),
+) {
+    ring.put_without_room((start, w1), w2, site_and_kind, sequence);
+    close(ring, slot);
+}
+
+#[inline(never)]
+fn end_with_payload(
+    ring: &ThreadRing,
+    site_and_kind: u64,
+    shown: Shown,
+    (start, w2): (u64, u64),
+    mut payload: Payload,
+) {
+    let end = clock::ticks();
+    if !ring.is_ours() {
+        return process::count_in_child(DropCause::InheritedGuard);
+    }
+    let rest = payload.rest(own_words(ring, shown.open_slot), ring);
+    let all = |index: usize| match index.checked_sub(1) {
+        None => payload.word,
+        Some(index) => word_at(rest, index),
+    };
+    let w1 = pack_duration(duration(start, end), shown.lane);
+    ring.put_packed([start, w1, w2], site_and_kind, payload.len(), all);
+    close(ring, shown.open_slot);
+    payload.release(ring);
 }
 
 /// Where a payload's words behind the first stand: in the open slot, behind the place of the first.

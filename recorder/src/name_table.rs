@@ -75,7 +75,12 @@ pub(crate) struct Name {
     id: u32,
     /// Generation of the process whose file holds the name.
     published: AtomicU64,
+    /// Of a kernel, the lane of its stream that this process's file holds, see [`Name::keep_lane`]; 0 when unknown.
+    stream_lane: AtomicU64,
 }
+
+/// Stands beside a lane that is kept.
+const LANE_IS_KEPT: u64 = 1 << 16;
 
 /// Finds or makes a name; `None` past the cap, or without memory.
 pub(crate) fn find(what: Use, text: &[u8]) -> Option<&'static Name> {
@@ -206,6 +211,7 @@ fn insert(place: &AtomicPtr<Name>, what: Use, text: &[u8], hash: u64) -> Option<
         hash,
         id,
         published: AtomicU64::new(0),
+        stream_lane: AtomicU64::new(0),
     };
     let name = ptr::from_ref(arena::place(name)?).cast_mut();
     let there =
@@ -249,7 +255,6 @@ impl Name {
     }
 
     /// The id, when the file of the process of this generation holds the name.
-    #[cfg(feature = "dynamic")]
     #[inline(always)]
     pub(crate) fn number_in(&self, generation: u64) -> Option<u32> {
         (self.published.load(Ordering::Acquire) == generation).then_some(self.id)
@@ -262,6 +267,21 @@ impl Name {
             self.publish(process);
         }
         self.id
+    }
+
+    /// Keeps the lane of a kernel's stream, timed by this clock, which the file of the current process holds.
+    pub(crate) fn keep_lane(&self, clock_id: u32, lane: u16) {
+        let kept = u64::from(clock_id) << 32 | LANE_IS_KEPT | u64::from(lane);
+        self.stream_lane.store(kept, Ordering::Release);
+    }
+
+    /// Id and lane of a kernel, when the file of the process of this generation holds both.
+    #[inline(always)]
+    pub(crate) fn kept_lane(&self, clock_id: u32, generation: u64) -> Option<(u32, u16)> {
+        let is_published = self.published.load(Ordering::Acquire) == generation;
+        let kept = self.stream_lane.load(Ordering::Acquire);
+        let is_kept = kept >> 16 == (u64::from(clock_id) << 32 | LANE_IS_KEPT) >> 16;
+        (is_published && is_kept).then_some((self.id, kept as u16))
     }
 
     #[cold]
@@ -301,6 +321,8 @@ impl Name {
         if !written {
             process::count(DropCause::UnknownSite);
         }
+        // The lane that an ancestor kept is in its own file alone.
+        self.stream_lane.store(0, Ordering::Relaxed);
         // Also after a failure: one try a process, or a full disk would cost a system call a record.
         self.published.store(process.generation, Ordering::Release);
     }

@@ -21,6 +21,20 @@ pub(crate) struct Words {
     pub(crate) duration: u64,
 }
 
+impl Words {
+    /// The first words of the record.
+    #[inline(always)]
+    fn packed(self, w2: u64) -> [u64; 3] {
+        [self.start, pack_duration(self.duration, self.lane), w2]
+    }
+
+    /// The last word of the record, without its stamp.
+    #[inline(always)]
+    fn site_and_kind(self) -> u64 {
+        Record::site_and_kind(self.site, self.kind)
+    }
+}
+
 impl ThreadRing {
     /// Records something whose payload starts in w2; `own` is where the payload's maker keeps the rest.
     #[inline(always)]
@@ -83,22 +97,32 @@ impl ThreadRing {
     /// [`Writer::publish_continuations`]: ringscope_ringbuf::ring::Writer::publish_continuations
     #[inline(always)]
     pub(crate) fn put(&self, words: Words, w2: u64, rest_len: usize, word: impl Fn(usize) -> u64) {
+        self.put_packed(words.packed(w2), words.site_and_kind(), rest_len, word);
+    }
+
+    /// As [`ThreadRing::put`], for words as they stand in the record.
+    #[inline(always)]
+    pub(crate) fn put_packed(
+        &self,
+        words: [u64; 3],
+        site_and_kind: u64,
+        rest_len: usize,
+        word: impl Fn(usize) -> u64,
+    ) {
         let slot_count = 1 + rest_len.div_ceil(CONTINUATION_PAYLOAD) as u64;
         let sequence = self.writer.reserve(slot_count);
         if self.writer.has_room(sequence, slot_count) || self.make_room(sequence, slot_count) {
             self.writer
                 .publish_continuations(sequence + 1, rest_len, word);
-            self.publish(sequence, words, w2);
+            self.writer.publish(sequence, words, site_and_kind);
         }
     }
 
     /// Writes a record whose slot is reserved and free, and whose continuations are written.
     #[inline(always)]
     pub(crate) fn publish(&self, sequence: u64, words: Words, w2: u64) {
-        let site_and_kind = Record::site_and_kind(words.site, words.kind);
-        let w1 = pack_duration(words.duration, words.lane);
         self.writer
-            .publish(sequence, [words.start, w1, w2], site_and_kind);
+            .publish(sequence, words.packed(w2), words.site_and_kind());
     }
 }
 

@@ -13,6 +13,7 @@ use ringscope_ringbuf::ring::Writer;
 use ringscope_ringbuf::room::{MIN_RING_LOG2, affordable_log2, ring_file_len};
 use ringscope_ringbuf::sys;
 
+use crate::launch::Correlations;
 use crate::long_value::LongValues;
 use crate::pool::MAX_RINGS;
 use crate::process::{self, Process};
@@ -32,6 +33,7 @@ pub(crate) struct ThreadRing {
     pub(crate) index: u32,
     pub(crate) spill: Spill,
     pub(crate) long_values: LongValues,
+    pub(crate) correlations: Correlations,
     tid: AtomicU32,
 }
 
@@ -50,24 +52,22 @@ thread_local! {
 /// The thread's ring, made if it has none; `None` when it can't record, which is counted.
 #[inline(always)]
 pub(crate) fn current() -> Option<&'static ThreadRing> {
-    let ring = RING.get();
-    if ring.addr() > CLOSED.addr() {
-        // SAFETY: only `attach` stores such pointers, to rings that live for ever.
-        let ring = unsafe { &*ring };
-        if ring.is_ours() {
-            return Some(ring);
-        }
+    match existing() {
+        None => set_up(),
+        ring => ring,
     }
-    set_up()
 }
 
 /// The thread's ring if it has one.
+#[inline(always)]
 pub(crate) fn existing() -> Option<&'static ThreadRing> {
     let ring = RING.get();
-    // SAFETY: as in `current`.
-    (ring.addr() > CLOSED.addr())
-        .then(|| unsafe { &*ring })
-        .filter(|ring| ring.is_ours())
+    if ring.addr() <= CLOSED.addr() {
+        return None;
+    }
+    // SAFETY: only `attach` stores such pointers, to rings that live for ever.
+    let ring = unsafe { &*ring };
+    ring.is_ours().then_some(ring)
 }
 
 #[cold]
@@ -148,6 +148,7 @@ fn create(process: &'static Process) -> Option<&'static ThreadRing> {
         index,
         spill,
         long_values: LongValues::new(),
+        correlations: Correlations::new(process.pid),
         tid: AtomicU32::new(0),
     };
     arena::place(ring)

@@ -48,6 +48,34 @@ pub(crate) fn add_unshared(word: &AtomicU64, n: u64) -> u64 {
     }
 }
 
+/// Takes the next number from a counter that only this thread (and signal handlers on it) counts on; no number is taken
+/// twice, some may be left out.
+///
+/// Of two plain additions on one counter, neither sees the numbers before and after its own lie one apart when the
+/// other came in between: a third of what the exchange in [`add_unshared`] takes.
+#[inline(always)]
+pub fn next_unshared(word: &AtomicU64) -> u64 {
+    #[cfg(all(not(loom), target_arch = "x86_64"))]
+    loop {
+        let before = word.load(Ordering::Relaxed);
+        // SAFETY: as above: one instruction on the eight bytes behind the reference.
+        unsafe {
+            core::arch::asm!(
+                "add qword ptr [{word}], 1",
+                word = in(reg) word.as_ptr(),
+                options(nostack),
+            );
+        }
+        if word.load(Ordering::Relaxed) == before.wrapping_add(1) {
+            return before;
+        }
+    }
+    #[cfg(any(loom, not(target_arch = "x86_64")))]
+    {
+        add_unshared(word, 1)
+    }
+}
+
 /// Replaces `current` by `new` in a word that only this thread writes; false when a signal handler was faster.
 #[inline(always)]
 pub(crate) fn replace_unshared(word: &AtomicU64, current: u64, new: u64) -> bool {
