@@ -96,7 +96,7 @@ fn check(mode: &str) {
         .lines()
         .filter_map(|line| numbers(line, "launch"))
         .collect();
-    assert_eq!(launches.len(), 126);
+    assert_eq!(launches.len(), 127);
     for launch in launches {
         check_launch(&trace, launch, slack_ns);
     }
@@ -107,7 +107,7 @@ fn check(mode: &str) {
             .filter(|e| e["ph"] == phase && e["cat"] == "ac2g");
         ends.count()
     };
-    assert_eq!((arrows("s"), arrows("f")), (127, 127));
+    assert_eq!((arrows("s"), arrows("f")), (128, 128));
     check_child(&trace, &said, slack_ns);
     let copy = trace.named("copy").next().expect("it was launched");
     assert_eq!(copy["args"]["kind"], "memcpy HtoD");

@@ -18,7 +18,8 @@ struct Clock {
 
 const TICK_NS: u64 = 20;
 const LAUNCHES: u64 = 120;
-const TIMED_BY_BOTH: usize = 6;
+/// Odd: the first clock is the last one too, and the one that the child uses.
+const TIMED_BY_BOTH: usize = 7;
 const TASKS: u64 = 3_000;
 
 pub(crate) fn run() {
