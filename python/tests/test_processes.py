@@ -1,10 +1,12 @@
 """Processes and threads, however they come and go; every warning is an error."""
 
+import os
 import subprocess
 import sys
 import textwrap
 import unittest
 
+from ringscope._command import _find
 from support import ProgramTest
 
 
@@ -146,6 +148,18 @@ class Processes(ProgramTest):
         """
         done = subprocess.run([sys.executable, "-c", textwrap.dedent(source)], capture_output=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr.decode())
+
+    def test_the_command_brings_its_interceptors(self):
+        environment = {key: value for key, value in os.environ.items() if key not in ("NVTX_INJECTION64_PATH", "OPENCL_LAYERS")}
+        shown = 'ls "$NVTX_INJECTION64_PATH" "$OPENCL_LAYERS"'
+        done = subprocess.run(
+            [_find(), "record", "--dir", str(self.dir), "--nvtx", "--opencl", "--no-decode", "--", "sh", "-c", shown],
+            env=environment,
+            capture_output=True,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        names = [os.path.basename(line) for line in done.stdout.decode().splitlines()]
+        self.assertEqual(names, ["libringscope_nvtx.so", "libringscope_opencl.so"])
 
 
 if __name__ == "__main__":

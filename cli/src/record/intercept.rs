@@ -17,11 +17,14 @@ const OPENCL_VARIABLE: &str = "OPENCL_LAYERS";
 const OPENCL_SEPARATOR: &str = ":";
 const OPENCL_LIBRARY: &str = "libringscope_opencl.so";
 
+/// Where interceptors are installed, beside the folder of programs.
+const INSTALLED: &str = "libexec/ringscope";
+
 /// What is recorded of programs that do not use ringscope themselves.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is recorded")]
 pub(crate) struct InterceptArgs {
-    /// Record NVTX annotations too, by libringscope_nvtx.so beside this program or in ../lib
+    /// Record NVTX annotations too, by libringscope_nvtx.so beside this program or in ../libexec/ringscope
     #[arg(long)]
     pub(crate) nvtx: bool,
     /// Record what OpenCL is told to do and when devices did it, by libringscope_opencl.so, found likewise
@@ -67,25 +70,24 @@ fn opencl_layers() -> Result<OsString, Failure> {
     Ok(layers)
 }
 
-/// The library of this name that was installed or built with this program.
+/// The library of this name that was built or installed with this program: `install.sh` and the wheel put it into libexec.
 fn find_library(name: &str) -> Result<PathBuf, Failure> {
     let program =
         env::current_exe().map_err(|error| Failure::new("record", "this program", error))?;
     let here = program.parent().unwrap_or(Path::new("/"));
-    let mut places = vec![here.join(name)];
-    places.extend(here.parent().map(|above| above.join("lib").join(name)));
-    match places.iter().find(|place| place.is_file()) {
-        Some(place) => Ok(place.clone()),
-        None => {
-            let places: Vec<String> = places.iter().map(|at| at.display().to_string()).collect();
-            Err(Failure::new(
-                "record",
-                name,
-                format!(
-                    "expected {}: found neither; `cargo build --release` in the source tree makes it",
-                    places.join(" or ")
-                ),
-            ))
-        }
-    }
+    let above = here.parent().unwrap_or(here);
+    let places = [here.to_owned(), above.join(INSTALLED)].map(|folder| folder.join(name));
+    let [beside, installed] = &places;
+    let why = || {
+        format!(
+            "expected {} or {}: found neither; `./install.sh PREFIX` in the source tree and `pip install ./python` \
+             install program and library together",
+            beside.display(),
+            installed.display()
+        )
+    };
+    let found = places.iter().find(|place| place.is_file());
+    found
+        .cloned()
+        .ok_or_else(|| Failure::new("record", name, why()))
 }

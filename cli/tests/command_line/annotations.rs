@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::sandbox::{Outcome, Sandbox};
 
 const LIBRARY: &str = "libringscope_nvtx.so";
+/// Where `install.sh` and the wheel put it.
+const INSTALLED: &str = "libexec/ringscope";
 
 /// The library as cargo built it for these tests.
 fn built_library() -> PathBuf {
@@ -18,16 +20,10 @@ fn built_library() -> PathBuf {
 
 /// An installation: `bin/ringscope`, and the library where `library` says.
 fn install(sandbox: &Sandbox, library: Option<&str>) {
-    fs::create_dir_all(sandbox.path("bin")).unwrap();
-    fs::create_dir_all(sandbox.path("lib")).unwrap();
-    fs::copy(
-        env!("CARGO_BIN_EXE_ringscope"),
-        sandbox.path("bin/ringscope"),
-    )
-    .unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_ringscope"));
+    sandbox.copy(binary, "bin/ringscope");
     if let Some(folder) = library {
-        let to = sandbox.path(folder).join(LIBRARY);
-        fs::copy(built_library(), to).unwrap();
+        sandbox.copy(&built_library(), &format!("{folder}/{LIBRARY}"));
     }
 }
 
@@ -63,7 +59,7 @@ fn record_with(sandbox: &Sandbox, variable: Option<&str>, arguments: &[&str]) ->
         .current_dir(sandbox.path("."))
         .env("RINGSCOPE_DIR", sandbox.path("runs"))
         .stdin(Stdio::null());
-    Outcome::of_copy(&mut command)
+    Outcome::from(command.output().unwrap())
 }
 
 fn names(sandbox: &Sandbox, phase: &str) -> Vec<String> {
@@ -81,8 +77,8 @@ fn names(sandbox: &Sandbox, phase: &str) -> Vec<String> {
 }
 
 #[test]
-fn annotations_are_recorded_by_the_library_beside_the_binary_or_in_lib() {
-    for folder in ["bin", "lib"] {
+fn annotations_are_recorded_by_the_library_beside_the_binary_or_in_libexec() {
+    for folder in ["bin", INSTALLED] {
         let sandbox = Sandbox::new();
         install(&sandbox, Some(folder));
         let outcome = record(&sandbox, None).expect_code(5);
@@ -102,16 +98,17 @@ fn a_library_that_is_missing_is_told_with_the_places_looked_at() {
     let line = outcome.stderr.strip_suffix('\n').unwrap();
     assert!(!line.contains('\n'), "{line}");
     assert!(line.starts_with("ringscope: record: libringscope_nvtx.so: expected "));
-    for place in ["bin/libringscope_nvtx.so", "lib/libringscope_nvtx.so"] {
-        assert!(line.contains(place), "{line}");
+    for folder in ["bin", INSTALLED] {
+        assert!(line.contains(&format!("{folder}/{LIBRARY}")), "{line}");
     }
+    assert!(line.contains("./install.sh PREFIX"), "{line}");
     assert!(sandbox.runs().is_empty(), "{:?}", sandbox.runs());
 }
 
 #[test]
 fn a_tool_that_was_set_gives_way_and_that_is_told() {
     let sandbox = Sandbox::new();
-    install(&sandbox, Some("lib"));
+    install(&sandbox, Some(INSTALLED));
     let outcome = record(&sandbox, Some("/opt/other/tool.so")).expect_code(5);
     let told = "ringscope: record: NVTX_INJECTION64_PATH: /opt/other/tool.so: gives way to ";
     assert!(outcome.stderr.starts_with(told), "{outcome:#?}");

@@ -23,17 +23,16 @@ fn layers(sandbox: &Sandbox, before: Option<&str>) -> Outcome {
         .current_dir(sandbox.path("."))
         .env("RINGSCOPE_DIR", sandbox.path("runs"))
         .stdin(Stdio::null());
-    Outcome::of_copy(&mut command)
+    Outcome::from(command.output().unwrap())
 }
 
 fn install(with_library: bool) -> Sandbox {
     let sandbox = Sandbox::new();
-    fs::create_dir_all(sandbox.path("bin")).unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_ringscope"));
-    fs::copy(binary, sandbox.path("bin/ringscope")).unwrap();
+    sandbox.copy(binary, "bin/ringscope");
     if with_library {
         let built = binary.with_file_name("deps").join(LIBRARY);
-        fs::copy(built, sandbox.path("bin").join(LIBRARY)).unwrap();
+        sandbox.copy(&built, &format!("bin/{LIBRARY}"));
     }
     sandbox
 }
@@ -86,7 +85,7 @@ fn trace_of_program(arguments: [&str; 2]) -> Option<Value> {
         .current_dir(sandbox.path("."))
         .env_remove("OPENCL_LAYERS")
         .env("RINGSCOPE_DIR", sandbox.path("runs"));
-    Outcome::of_copy(&mut command).expect_code(5);
+    Outcome::from(command.output().unwrap()).expect_code(5);
     let trace = fs::read_to_string(sandbox.path("trace.json")).ok()?;
     Some(serde_json::from_str(&trace).unwrap())
 }

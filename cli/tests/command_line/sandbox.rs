@@ -1,7 +1,6 @@
 //! A directory of its own for each test, and the programs that run in it.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -128,6 +127,15 @@ impl Sandbox {
         };
         running.line();
         running
+    }
+
+    /// Copies a built file here. By a process of its own: a descriptor of this one that is open for writing would be inherited by
+    /// programs that other tests start meanwhile, and what anybody may write to can't be run.
+    pub(crate) fn copy(&self, built: &Path, name: &str) {
+        let to = self.path(name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        let copied = Command::new("cp").arg(built).arg(&to).status().unwrap();
+        assert!(copied.success(), "{}: {copied}", to.display());
     }
 
     /// The run directories there are.
@@ -262,20 +270,6 @@ pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-}
-
-impl Outcome {
-    /// Runs a binary that was just copied: while another test starts a process, that one may hold the copy open for writing.
-    pub(crate) fn of_copy(command: &mut Command) -> Outcome {
-        loop {
-            match command.output() {
-                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
-                    std::thread::yield_now();
-                }
-                output => return Outcome::from(output.unwrap()),
-            }
-        }
-    }
 }
 
 impl From<Output> for Outcome {
