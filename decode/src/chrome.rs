@@ -256,7 +256,7 @@ impl Format for Chrome<'_> {
 
     fn plain_slice(&self, slice: &PlainSlice<'_>, out: &mut Sheet) {
         let mut millisecond = Millisecond::default();
-        for span in slice.spans.iter() {
+        for span in slice.iter() {
             if let Some(line) = self.plain_line(span) {
                 out.line(&mut millisecond, |pen| line.write(pen));
             } else {

@@ -5,7 +5,7 @@
 //! belongs into the head, whose tables ([`Timeline::lanes`], the sites, the keys) are complete before the first slice.
 
 use crate::event::{Event, EventKind};
-use crate::ring::plain::PlainGatherer;
+use crate::ring::plain::{PlainGatherer, PlainSpan};
 pub use crate::sheet::Sheet;
 use crate::timeline::Timeline;
 
@@ -42,6 +42,10 @@ pub struct PlainSlice<'a> {
 }
 
 impl<'a> PlainSlice<'a> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a PlainSpan> + use<'a> {
+        self.spans.iter()
+    }
+
     fn events(&self) -> impl Iterator<Item = Event> + use<'a> {
         let timeline = self.timeline;
         self.spans

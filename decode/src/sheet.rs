@@ -50,13 +50,21 @@ impl Sheet {
     /// Appends a line of [`MAX_LINE`](crate::template::MAX_LINE) bytes at most.
     #[inline(always)]
     pub(crate) fn line(&mut self, millisecond: &mut Millisecond, write: impl FnOnce(&mut Pen<'_>)) {
+        self.piece(|room| {
+            let mut pen = Pen::new(room, millisecond);
+            write(&mut pen);
+            pen.len()
+        });
+    }
+
+    /// Appends what `write` puts at the front of some room; it returns how many bytes that is.
+    #[inline(always)]
+    pub(crate) fn piece(&mut self, write: impl FnOnce(&mut [u8; LINE_ROOM]) -> usize) {
         if self.bytes.len() - self.len < LINE_ROOM {
             self.grow(self.len + LINE_ROOM);
         }
         if let Some(room) = self.bytes[self.len..].first_chunk_mut() {
-            let mut pen = Pen::new(room, millisecond);
-            write(&mut pen);
-            self.len += pen.len();
+            self.len += write(room);
         }
     }
 

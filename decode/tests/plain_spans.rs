@@ -6,7 +6,7 @@
 mod common;
 
 use common::*;
-use ringscope_decode::{Filter, Options, Order};
+use ringscope_decode::{Filter, Options, Order, perfetto};
 use ringscope_ringbuf::block::Block;
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::payload::ArgType;
@@ -71,6 +71,13 @@ fn write(run: &TestRun, pids: &[u32], rings: u32, stranger: impl Fn(&TestRing, u
                 }
             }
         }
+        // Too few for a packet sequence of their own.
+        let quiet = process.ring(rings, 14, pid + 41);
+        process.owner(rings, pid + 41, 0, 0, "quiet");
+        for number in 0..20 {
+            put(&quiet, number, 300 + number * 2, 301 + number * 2);
+        }
+        put(&quiet, 1, 400, 400);
         process.finish();
     }
 }
@@ -84,6 +91,21 @@ fn lines(run: &TestRun, order: Order, filter: Filter, threads: usize) -> String 
     });
     let text = String::from_utf8(trace_bytes(&timeline, order)).unwrap();
     text.split("\n],\"metadata\"").next().unwrap().to_owned()
+}
+
+/// The packets of the events, without what stands behind them.
+fn packets(run: &TestRun, order: Order, filter: Filter) -> Vec<u8> {
+    let timeline = run.timeline_with(&Options {
+        filter,
+        ..Options::default()
+    });
+    let mut bytes = Vec::new();
+    perfetto::write(&timeline, order, &mut bytes, &|_| {}).unwrap();
+    let name = b"\x0a\x09ringscope";
+    let metadata_at = bytes.windows(name.len()).rposition(|bytes| bytes == name);
+    // The head of its packet, with its length, is a bit longer than this at most.
+    bytes.truncate(metadata_at.unwrap() - 16);
+    bytes
 }
 
 fn check(stranger: impl Fn(&TestRing, u64)) {
@@ -107,6 +129,8 @@ fn check_with(pids: &[u32], rings: u32, stranger: impl Fn(&TestRing, u64)) {
         }
         assert!(plain == any);
         assert!(plain == lines(&run, order, Filter::default(), 3));
+        let plain = packets(&run, order, Filter::default());
+        assert!(plain == packets(&run, order, keeps_all.clone()));
     }
 }
 

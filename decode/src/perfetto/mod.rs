@@ -8,6 +8,7 @@
 
 mod fields;
 mod names;
+mod plain;
 mod slice;
 mod tracks;
 mod wire;
@@ -16,11 +17,12 @@ use std::io::{self, Write};
 
 use fields::{chrome, clock, defaults, packet, trace};
 use names::Names;
+use plain::{PlainWriter, SpanTemplate};
 use slice::SliceWriter;
 use tracks::Tracks;
 use wire::{put_bytes, put_message, put_uint};
 
-use crate::format::{Format, Sheet, Slice};
+use crate::format::{Format, PlainSlice, Sheet, Slice};
 use crate::json;
 use crate::timeline::Timeline;
 use crate::trace::{self as traces, Order, Output};
@@ -56,6 +58,8 @@ pub struct Perfetto<'a> {
     timeline: &'a Timeline,
     names: Names,
     tracks: Tracks<'a>,
+    /// By site.
+    templates: Vec<Option<SpanTemplate>>,
     /// For each lane the index among those that have a sequence of their own, in the order of [`Perfetto::busy`].
     own_sequence: Vec<Option<usize>>,
     /// Lanes that have a sequence of their own.
@@ -73,8 +77,11 @@ impl<'a> Perfetto<'a> {
         for (index, lane) in busy.iter().enumerate() {
             own_sequence[*lane as usize] = Some(index);
         }
+        let sites = timeline.sites.iter().enumerate();
+        let templates = sites.map(|(index, site)| SpanTemplate::of(site, index, &names));
         Perfetto {
             timeline,
+            templates: templates.collect(),
             names,
             tracks: Tracks::of(timeline),
             own_sequence,
@@ -136,6 +143,10 @@ impl Format for Perfetto<'_> {
 
     fn slice(&self, slice: &Slice<'_>, out: &mut Sheet) {
         out.append(|out| SliceWriter::new(self, *slice, out).write());
+    }
+
+    fn plain_slice(&self, slice: &PlainSlice<'_>, out: &mut Sheet) {
+        PlainWriter::new(self, out).write(slice);
     }
 
     /// Where the trace comes from and what is missing, as one text.

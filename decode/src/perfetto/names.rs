@@ -139,6 +139,17 @@ impl Names {
         }
     }
 
+    /// Name and category of a site's events.
+    pub(super) fn fields_of_site(&self, site: usize) -> Option<&[u8]> {
+        Some(&self.sites.get(site)?.fields)
+    }
+
+    /// Number of one of a site's keys.
+    pub(super) fn key_of_site(&self, site: usize, position: usize) -> Option<u64> {
+        let (_, id) = self.sites.get(site)?.keys.get(position)?;
+        Some(*id)
+    }
+
     /// Number of the key of an event's argument at `position`; `None` for one that nobody registered.
     pub(super) fn key(&self, event: &Event, position: usize, key: &str) -> Option<u64> {
         let of_site = self

@@ -18,11 +18,21 @@ use crate::json;
 
 /// A lane that has a sequence of its own, as far as the slice has come.
 #[derive(Clone, Default)]
-struct BusyLane {
+pub(super) struct BusyLane {
     /// What the sequence's clock shows; `None` before it was set.
     clock_ns: Option<i64>,
     /// Ends of the spans that are open, innermost last.
-    open_ends: Vec<i64>,
+    pub open_ends: Vec<i64>,
+}
+
+impl BusyLane {
+    /// Moves the clock on to a moment, by how much; `None` where it has to be set, since it is not known to stand before it.
+    #[inline(always)]
+    pub(super) fn go_to(&mut self, at_ns: i64) -> Option<i64> {
+        let clock_ns = self.clock_ns.replace(at_ns);
+        let clock_ns = clock_ns.filter(|clock| *clock <= at_ns)?;
+        Some(at_ns - clock_ns)
+    }
 }
 
 /// Writes one slice.
@@ -107,22 +117,13 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
 
     /// A moment on a busy lane: the clock goes on to it, or is set to it where it is not known to stand before it.
     fn place_on(&mut self, index: usize, at_ns: i64) -> Place {
-        let sequence = sequence_of(index);
-        let clock_ns = self.busy[index].clock_ns.replace(at_ns);
-        let clock_ns = match clock_ns.filter(|clock| *clock <= at_ns) {
-            Some(clock_ns) => clock_ns,
-            None => {
-                let shown = at_ns.saturating_sub(self.format.base_ns) as u64;
-                put_clocks(self.out, sequence, |out| {
-                    put_clock(out, DELTA_CLOCK, shown, true);
-                    put_clock(out, ABSOLUTE_CLOCK, shown, false);
-                });
-                at_ns
-            }
-        };
+        let time = self.busy[index].go_to(at_ns).unwrap_or_else(|| {
+            put_clock_set(self.out, index, at_ns, self.format.base_ns);
+            0
+        });
         Place {
-            sequence,
-            time: at_ns - clock_ns,
+            sequence: sequence_of(index),
+            time,
             track: None,
         }
     }
@@ -134,20 +135,14 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
             EventKind::FlowIn | EventKind::ArrowEnd => self.put_legacy(event, place, b'f'),
             EventKind::AsyncBegin => self.put_legacy(event, place, b'b'),
             EventKind::AsyncEnd => self.put_legacy(event, place, b'e'),
-            _ if has_end(event) => self.put_named(event, place, event::SLICE_BEGIN),
-            _ => self.put_named(event, place, event::INSTANT),
+            _ => self.put_named(event, place),
         }
     }
 
-    /// A span's begin, or an instant.
-    fn put_named(&mut self, event: &'s Event, place: Place, kind: u64) {
-        let (format, slice, args) = (self.format, self.slice, &mut self.args);
-        args::of_event(slice.timeline, event, slice.payload(event), args);
-        place.put(self.out, |out| {
-            put_uint(out, event::TYPE, kind);
-            format.names.put(event, slice.timeline.category(event), out);
-            put_args(format, event, args, out);
-        });
+    fn put_named(&mut self, event: &'s Event, place: Place) {
+        let args = &mut self.args;
+        args::of_event(self.slice.timeline, event, self.slice.payload(event), args);
+        put_named(self.format, event, args, place, self.out);
     }
 
     fn put_end(&mut self, place: Place) {
@@ -203,12 +198,12 @@ fn has_end(event: &Event) -> bool {
 
 /// Where a packet stands.
 #[derive(Clone, Copy)]
-struct Place {
-    sequence: u64,
+pub(super) struct Place {
+    pub sequence: u64,
     /// As the sequence's clock has it, ns.
-    time: i64,
+    pub time: i64,
     /// Track, where it is not the sequence's own.
-    track: Option<u64>,
+    pub track: Option<u64>,
 }
 
 impl Place {
@@ -224,6 +219,36 @@ impl Place {
             });
         });
     }
+}
+
+/// Sets the clock of a busy lane's sequence.
+pub(super) fn put_clock_set(out: &mut Vec<u8>, index: usize, at_ns: i64, base_ns: i64) {
+    let shown = at_ns.saturating_sub(base_ns) as u64;
+    put_clocks(out, sequence_of(index), |out| {
+        put_clock(out, DELTA_CLOCK, shown, true);
+        put_clock(out, ABSOLUTE_CLOCK, shown, false);
+    });
+}
+
+/// A span's begin, or an instant.
+pub(super) fn put_named(
+    format: &Perfetto<'_>,
+    event: &Event,
+    args: &[Arg<'_>],
+    place: Place,
+    out: &mut Vec<u8>,
+) {
+    let kind = if has_end(event) {
+        event::SLICE_BEGIN
+    } else {
+        event::INSTANT
+    };
+    place.put(out, |out| {
+        put_uint(out, event::TYPE, kind);
+        let category = format.timeline.category(event);
+        format.names.put(event, category, out);
+        put_args(format, event, args, out);
+    });
 }
 
 fn put_args(format: &Perfetto<'_>, event: &Event, args: &[Arg<'_>], out: &mut Vec<u8>) {

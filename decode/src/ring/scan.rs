@@ -169,6 +169,8 @@ struct BlockScan {
     ticks_count: u32,
     /// Times of all others.
     reach: Reach,
+    /// Plain spans among those: the first of a row or a site.
+    single_count: u32,
 }
 
 /// First and last start and last end of some spans, in ticks.
@@ -391,6 +393,9 @@ impl<'a> Scan<'a> {
                 .map_err(Error::spill);
         }
         self.block.reach.add(event.start_ns, event.end_ns);
+        let span_mark = Record::span_mark(sequence, self.capacity_log2);
+        let is_plain = is_described && record.is_plain_span(span_mark);
+        self.block.single_count += u32::from(is_plain);
         Ok(())
     }
 
@@ -446,8 +451,9 @@ impl<'a> Scan<'a> {
             reach.last_ns = reach.last_ns.max(clock.ns(self.block.ticks.last));
             reach.end_ns = reach.end_ns.max(clock.ns(self.block.ticks.end));
             reach.count += self.block.ticks_count;
-            reach.is_plain = self.block.ticks_count as usize == len;
         }
+        let plain_count = self.block.ticks_count + self.block.single_count;
+        reach.is_plain = plain_count as usize == len;
         self.reaches.push(reach);
         let is_empty = reach.end_ns == i64::MIN;
         let is_disordered = !is_empty && before.is_some_and(|before| reach.end_ns < before);
@@ -629,6 +635,7 @@ impl BlockScan {
             ticks: Moments::NONE,
             ticks_count: 0,
             reach: Reach::EMPTY,
+            single_count: 0,
         }
     }
 }
