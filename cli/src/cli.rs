@@ -301,7 +301,7 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "BASE", value_enum, default_value_t = TimeBaseName::Run)]
     pub(crate) time_base: TimeBaseName,
     /// Move processes until the instant or span of this name, such as a barrier, stands at one moment in all of
-    /// them, and tell how far each was off
+    /// them, and tell how far each was off; the trace's metadata says it as shift_ns
     #[arg(long, value_name = "NAME")]
     pub(crate) align: Option<String>,
     /// Write several traces that load by themselves: one a rank, one every so many seconds (10s), or one every

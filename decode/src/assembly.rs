@@ -171,6 +171,7 @@ impl<'a> Assembly<'a> {
             window_ns: (start_ns, end_ns),
             time_base: options.time_base,
             filter: options.filter.clone(),
+            shifts_ns: options.shifts_ns.clone(),
             keys: keys.collect(),
             sources: sources.collect(),
             processes: self.rows.processes,

@@ -14,6 +14,7 @@ use crate::json::{put_i64, put_str, put_tree, put_u64, put_us, put_value};
 use crate::lanes::Lane;
 use crate::process::Site;
 use crate::ring::plain::PlainSpan;
+use crate::rows::ProcessRow;
 use crate::template::{MAX_LINE, Millisecond, Pen, Stamp};
 use crate::timeline::Timeline;
 use crate::trace::{self, Order, Output};
@@ -409,6 +410,10 @@ fn put_args(args: &[Arg<'_>], out: &mut Vec<u8>) {
 
 /// What stands behind the events: where they come from and what is missing.
 pub(crate) fn metadata(timeline: &Timeline) -> serde_json::Value {
+    let shift_ns = |process: &ProcessRow| {
+        let of = |nonce| timeline.shifts_ns.get(nonce);
+        process.nonces.iter().find_map(of).copied().unwrap_or(0)
+    };
     let processes: Vec<_> = timeline
         .processes
         .iter()
@@ -420,6 +425,7 @@ pub(crate) fn metadata(timeline: &Timeline) -> serde_json::Value {
                 "name": process.name,
                 "rank": process.rank,
                 "host": process.host,
+                "shift_ns": shift_ns(process),
                 "end": process.liveness.as_str(),
                 "exit_code": process.exit.and_then(|exit| exit.code()),
                 "signal": process.exit.and_then(|exit| exit.signal_name()),

@@ -134,6 +134,8 @@ pub struct Timeline {
     pub problems: Vec<Problem>,
     /// The filter that was applied.
     pub filter: Filter,
+    /// What was added to the times of recorders, by their nonce, ns.
+    pub shifts_ns: HashMap<u64, i64>,
     pub(crate) sites: Vec<Site>,
     /// Keys of late arguments, by recorder.
     pub(crate) keys: Vec<HashMap<u32, String>>,

@@ -213,3 +213,75 @@ fn a_run_in_use_and_a_log_without_records_are_refused() {
         .expect_code(1)
         .expect_stderr("import: none: No such file");
 }
+
+#[test]
+fn ranks_are_aligned_by_a_common_span_and_the_offsets_told() {
+    let sandbox = Sandbox::new();
+    // A barrier lets both ranks go at once; the clock of rank 1 is 7 ms ahead, and its second moment 40 ns late.
+    let of_rank = |rank: u64, moments_ns: [u64; 3]| -> String {
+        let barrier = |end_ns: u64| {
+            let line = record(
+                1,
+                "barrier",
+                1_000_000_000 + end_ns - 1_000,
+                1_000,
+                &format!("rank={rank}"),
+            );
+            line.replace("pid=100", &format!("pid=10{rank}"))
+        };
+        moments_ns.map(barrier).concat()
+    };
+    let ranks = [
+        of_rank(0, [2_000_000, 3_000_000, 4_000_000]),
+        of_rank(1, [9_000_000, 10_000_040, 11_000_000]),
+    ];
+    import(&sandbox, ranks.concat().as_bytes());
+    let args = [
+        "decode",
+        "imported",
+        "-o",
+        "trace.json",
+        "--align",
+        "barrier",
+    ];
+    let outcome = sandbox.run(&args).expect_code(0);
+    let told: Vec<&str> = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("ringscope: align: "))
+        .collect();
+    let expected = [
+        (
+            "[100] on ",
+            "rank 0: was 0 ns off, by 3 moments that agree within 0 ns",
+        ),
+        (
+            "[101] on ",
+            "rank 1: was 7.00 ms off, by 3 moments that agree within 40 ns",
+        ),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for (line, (process, offset)) in told.iter().zip(expected) {
+        assert!(line.contains(process) && line.ends_with(offset), "{line}");
+    }
+    let trace: Value =
+        serde_json::from_str(&fs::read_to_string(sandbox.path("trace.json")).unwrap()).unwrap();
+    let processes = trace["metadata"]["processes"].as_array().unwrap();
+    let shifts: Vec<&Value> = processes
+        .iter()
+        .map(|process| &process["shift_ns"])
+        .collect();
+    assert_eq!(shifts, [0, -7_000_000]);
+    let ends_of = |pid: u64| -> Vec<u64> {
+        let of_pid = spans(&trace, "barrier")
+            .into_iter()
+            .filter(|span| span["pid"] == pid);
+        of_pid
+            .map(|span| ns(span, "ts") + ns(span, "dur"))
+            .collect()
+    };
+    let [first, second, third] = ends_of(100)[..] else {
+        panic!("{trace}")
+    };
+    assert_eq!(ends_of(101), [first, second + 40, third]);
+}
