@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::spans::Shape;
-use crate::{start, start_with};
+use crate::{device, start, start_with};
 
 /// One thing to measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,10 +31,16 @@ pub(crate) enum What {
     Write,
     /// A run is decoded into Chrome JSON.
     Decode(By),
+    /// The same, by time into a pipe, whose bytes are counted.
+    Pipe,
+    /// The same, compressed at level 1.
+    DecodeGzip,
     /// A run is decoded into Perfetto's format, by time.
     Perfetto,
     /// A table is made of a run.
     Stats,
+    /// Kernels, streams and steps are made of a run.
+    Launches,
     /// A trace is compressed at level 1 by one deflate in one piece.
     Deflate,
     /// The same by several threads.
@@ -114,33 +120,45 @@ pub(crate) enum Bound {
 /// The figures of one run.
 pub(crate) fn of_shape(
     shape: Shape,
-    spans: u64,
+    amount: u64,
     rounds: usize,
     dir: &Path,
 ) -> Result<Vec<Figure>, String> {
     let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let measuring = Measuring {
         shape,
-        spans,
+        events: match shape {
+            Shape::Device => amount * device::RANKS * device::TASKS_PER_STEP,
+            Shape::Rings4 | Shape::Rings64 | Shape::Asyncio => amount,
+        },
         rounds,
         run: path("runs"),
         tenth_run: path("tenth"),
         file: path("trace.json"),
     };
-    let record = |spans: u64, run: &str| {
-        start_with(&["record", shape.name(), &spans.to_string(), run]).map(drop)
+    let record = |amount: u64, run: &str| {
+        start_with(&["record", shape.name(), &amount.to_string(), run]).map(drop)
     };
-    record(spans, &measuring.run)?;
-    record(spans / 10, &measuring.tenth_run)?;
-    let mut figures = measuring.to_null()?;
-    figures.push(measuring.ten_tenths()?);
+    let tenth = (amount / 10).max(1);
+    record(amount, &measuring.run)?;
+    record(tenth, &measuring.tenth_run)?;
+    if shape == Shape::Device {
+        let mut figures = measuring.to_null(&DEVICE_TO_NULL)?;
+        for part in DEVICE_TENTHS {
+            figures.push(measuring.ten_tenths(part)?);
+        }
+        return Ok(figures);
+    }
+    let mut figures = measuring.to_null(&TO_NULL)?;
+    figures.push(measuring.ten_tenths(BY_TIME)?);
     figures.extend(measuring.to_file()?);
     Ok(figures)
 }
 
 struct Measuring {
     shape: Shape,
-    spans: u64,
+    /// Spans or device tasks of the run.
+    events: u64,
     rounds: usize,
     run: String,
     /// A run with a tenth of the spans.
@@ -148,17 +166,44 @@ struct Measuring {
     file: String,
 }
 
+/// A line of the table: its words, what is done, threads.
+type Line = (&'static str, What, usize);
+const BY_TIME: Line = ("by time", What::Decode(By::Time), 1);
+
 /// What goes to /dev/null.
-const TO_NULL: [(&str, What, usize); 9] = [
+const TO_NULL: [Line; 9] = [
     ("floor", What::Floor, 1),
     ("by lane", What::Decode(By::Lane), 1),
     ("by lane", What::Decode(By::Lane), 2),
-    ("by time", What::Decode(By::Time), 1),
+    BY_TIME,
     ("by time", What::Decode(By::Time), 2),
     ("protobuf, by time", What::Perfetto, 1),
     ("protobuf, by time", What::Perfetto, 2),
     ("stats", What::Stats, 1),
     ("stats", What::Stats, 2),
+];
+/// The same of a run of devices.
+const DEVICE_TO_NULL: [Line; 12] = [
+    ("floor", What::Floor, 1),
+    ("by lane", What::Decode(By::Lane), 1),
+    ("by lane", What::Decode(By::Lane), 2),
+    BY_TIME,
+    ("by time", What::Decode(By::Time), 2),
+    ("by time, into a pipe", What::Pipe, 2),
+    ("by time, .gz", What::DecodeGzip, 2),
+    ("protobuf, by time", What::Perfetto, 1),
+    ("protobuf, by time", What::Perfetto, 2),
+    ("stats", What::Stats, 1),
+    ("stats", What::Stats, 2),
+    LAUNCHES,
+];
+const LAUNCHES: Line = ("stats --launches", What::Launches, 1);
+/// What is compared with a tenth of the records of devices.
+const DEVICE_TENTHS: [Line; 4] = [
+    BY_TIME,
+    ("protobuf, by time", What::Perfetto, 1),
+    ("stats", What::Stats, 1),
+    LAUNCHES,
 ];
 /// Bytes of a trace that are compressed, at most.
 const MAX_COMPRESSED: u64 = 512 << 20;
@@ -167,7 +212,7 @@ impl Measuring {
     fn task(&self, what: What, threads: usize, out: &str) -> Task {
         Task {
             what,
-            amount: self.spans,
+            amount: self.events,
             threads,
             run: self.run.clone(),
             out: out.to_owned(),
@@ -179,16 +224,16 @@ impl Measuring {
         serde_json::from_slice(&output).map_err(|error| format!("figure: {error}"))
     }
 
-    fn to_null(&self) -> Result<Vec<Figure>, String> {
-        let mut rounds: Vec<Vec<Measured>> = vec![Vec::new(); TO_NULL.len()];
+    fn to_null(&self, lines: &[Line]) -> Result<Vec<Figure>, String> {
+        let mut rounds: Vec<Vec<Measured>> = vec![Vec::new(); lines.len()];
         for _ in 0..self.rounds {
-            for ((_, what, threads), measured) in TO_NULL.iter().zip(&mut rounds) {
+            for ((_, what, threads), measured) in lines.iter().zip(&mut rounds) {
                 let task = self.task(*what, *threads, "/dev/null");
                 measured.push(self.measure(&task)?);
             }
         }
         let floors: Vec<f64> = rounds[0].iter().map(ns_per_event).collect();
-        let figures = TO_NULL.iter().zip(&rounds);
+        let figures = lines.iter().zip(&rounds);
         Ok(figures
             .map(|((name, what, threads), measured)| {
                 let ratios = measured.iter().zip(&floors);
@@ -205,6 +250,7 @@ impl Measuring {
     /// The part of the floor's speed that a thread shall have.
     fn wanted(&self, what: What, threads: usize) -> Option<f64> {
         match (what, self.shape) {
+            (_, Shape::Device) => None,
             (What::Decode(By::Time), Shape::Asyncio) => Some(0.15),
             (What::Decode(By::Time), _) => Some(if threads == 1 { 0.4 } else { 0.35 }),
             (What::Decode(By::Lane), Shape::Rings4 | Shape::Rings64) => Some(0.7),
@@ -213,10 +259,10 @@ impl Measuring {
         }
     }
 
-    /// By time, beside a run with a tenth of the records.
-    fn ten_tenths(&self) -> Result<Figure, String> {
+    /// A line, beside that of a run with a tenth of the records.
+    fn ten_tenths(&self, (name, what, threads): Line) -> Result<Figure, String> {
         let (mut measured, mut ratios) = (Vec::new(), Vec::new());
-        let all = self.task(What::Decode(By::Time), 1, "/dev/null");
+        let all = self.task(what, threads, "/dev/null");
         let tenth = Task {
             run: self.tenth_run.clone(),
             ..all.clone()
@@ -229,7 +275,8 @@ impl Measuring {
         }
         let wanted = Some(Bound::AtMost(1.1));
         let ratio = (RatioOf::TenTenthsTime, median(ratios.into_iter()), wanted);
-        Ok(self.figure("by time, a tenth of the records", 1, &measured, ratio))
+        let name = format!("{name}, a tenth of the records");
+        Ok(self.figure(&name, threads, &measured, ratio))
     }
 
     /// Into a file whose pages are there already, beside bare writes of as many bytes; then that file is compressed.

@@ -6,6 +6,7 @@
 //! decode alone. Ratios are taken between processes that ran one after the other; each line says what its ratio is of,
 //! and what it shall be.
 
+mod device;
 mod figure;
 mod floor;
 mod output;
@@ -29,13 +30,16 @@ struct Options {
     /// Spans of each run
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     spans: u64,
+    /// Steps of the run of shape `device`: each is 124,800 device tasks
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    steps: u64,
     /// Where runs and traces are written
     #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
     dir: PathBuf,
     /// Rounds; the median counts
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
-    /// Shapes to measure [default: all]
+    /// Shapes to measure [default: all but device]
     #[arg(long, value_name = "SHAPE")]
     shape: Vec<Shape>,
     /// Writes the figures here as JSON
@@ -52,9 +56,12 @@ enum Part {
     #[command(hide = true)]
     Record {
         shape: Shape,
-        spans: u64,
+        amount: u64,
         dir: PathBuf,
     },
+    /// Record what a rank does in a run of devices
+    #[command(hide = true)]
+    RecordRank { rank: u64, steps: u64, dir: PathBuf },
     /// Do one thing and print its figure
     #[command(hide = true)]
     Measure { task: String },
@@ -63,7 +70,8 @@ enum Part {
 fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match &options.part {
-        Some(Part::Record { shape, spans, dir }) => spans::record(*shape, *spans, dir),
+        Some(Part::Record { shape, amount, dir }) => spans::record(*shape, *amount, dir),
+        Some(Part::RecordRank { rank, steps, dir }) => device::record_rank(*rank, *steps, dir),
         Some(Part::Measure { task }) => serde_json::from_str(task)
             .map_err(|error| format!("task: {task}: {error}"))
             .and_then(|task| run::measure(&task)),
@@ -83,14 +91,18 @@ fn compare(options: &Options) -> Result<(), String> {
     println!("{machine}");
     let scratch = Scratch::new(&options.dir)?;
     let shapes = if options.shape.is_empty() {
-        &Shape::ALL[..]
+        &Shape::SPANS[..]
     } else {
         &options.shape
     };
     let mut figures: Vec<Figure> = Vec::new();
     for shape in shapes {
         scratch.clear()?;
-        let found = figure::of_shape(*shape, options.spans, options.rounds, scratch.path())?;
+        let amount = match shape {
+            Shape::Device => options.steps,
+            Shape::Rings4 | Shape::Rings64 | Shape::Asyncio => options.spans,
+        };
+        let found = figure::of_shape(*shape, amount, options.rounds, scratch.path())?;
         output::print(&found);
         figures.extend(found);
     }

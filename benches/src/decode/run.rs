@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use ringscope_decode::format::Format;
 use ringscope_decode::gzip::GzipWriter;
 use ringscope_decode::{
-    Filter, Limits, Options, Order, Output, Run, Timeline, chrome, find_runs, perfetto, stats,
-    trace,
+    Filter, Limits, Options, Order, Output, Run, Timeline, chrome, find_runs, launches, perfetto,
+    stats, trace,
 };
 
 use crate::figure::{Measured, Task, What};
@@ -86,24 +87,42 @@ fn work(task: &Task) -> Result<(u64, u64), String> {
             let events = trace::write(&timeline, &format, order.into(), output, &|_done| {});
             Ok((events.map_err(failed)?, 0))
         }
-        What::Perfetto => {
+        What::Pipe | What::Perfetto | What::DecodeGzip => {
             let timeline = timeline(task)?;
-            let format = perfetto::Perfetto::new(&timeline);
-            let mut counted = Counted {
-                out: open()?,
-                bytes: 0,
-            };
-            let output = Output::Stream(&mut counted);
-            let events = trace::write(&timeline, &format, Order::Time, output, &|_done| {});
-            Ok((events.map_err(failed)?, counted.bytes))
+            stream(task, &timeline, open()?).map_err(failed)
         }
         What::Stats => {
             let timeline = timeline(task)?;
             stats::table(&timeline, &stats::Options::default()).map_err(failed)?;
             Ok((timeline.event_count, 0))
         }
+        What::Launches => {
+            let timeline = timeline(task)?;
+            launches::report(&timeline, 0).map_err(failed)?;
+            Ok((timeline.event_count, 0))
+        }
         What::Deflate | What::Gzip => compress(task).map_err(failed),
     }
+}
+
+/// Writes a trace by time into `out`, whose bytes are counted.
+fn stream(task: &Task, timeline: &Timeline, out: File) -> io::Result<(u64, u64)> {
+    let mut out = Counted { out, bytes: 0 };
+    let format: Box<dyn Format + '_> = match task.what {
+        What::Perfetto => Box::new(perfetto::Perfetto::new(timeline)),
+        _ => Box::new(chrome::Chrome::new(timeline)),
+    };
+    let write = |out: &mut (dyn Write + Send)| {
+        let output = Output::Stream(out);
+        trace::write(timeline, &*format, Order::Time, output, &|_done| {})
+    };
+    if task.what == What::DecodeGzip {
+        let mut writer = GzipWriter::new(out, LEVEL, task.threads)?;
+        let events = write(&mut writer)?;
+        return Ok((events, writer.finish()?.bytes));
+    }
+    let events = write(&mut out)?;
+    Ok((events, out.bytes))
 }
 
 /// Counts what passes.

@@ -7,10 +7,12 @@ use clap::ValueEnum;
 use ringscope::{Config, Mode};
 use serde::{Deserialize, Serialize};
 
+use crate::device;
+
 /// Spans that stand open at once on each ring of an asyncio-like run.
 const OPEN_AT_ONCE: usize = 1_000;
 /// Bytes that a run may take.
-const MAX_RUN_BYTES: u64 = 1 << 40;
+pub(crate) const MAX_RUN_BYTES: u64 = 1 << 40;
 
 /// What a run consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -22,17 +24,20 @@ pub(crate) enum Shape {
     Rings64,
     /// 4 threads with 1,000 open spans each, which end in any order
     Asyncio,
+    /// 8 ranks, each with 15,600 device tasks a step, delivered by the thousand after their graph has ended
+    Device,
 }
 
 impl Shape {
-    /// All of them.
-    pub(crate) const ALL: [Shape; 3] = [Shape::Rings4, Shape::Rings64, Shape::Asyncio];
+    /// Those of host spans.
+    pub(crate) const SPANS: [Shape; 3] = [Shape::Rings4, Shape::Rings64, Shape::Asyncio];
 
     /// Threads that record.
     fn threads(self) -> u64 {
         match self {
             Shape::Rings4 | Shape::Asyncio => 4,
             Shape::Rings64 => 64,
+            Shape::Device => 2 * device::RANKS,
         }
     }
 
@@ -42,23 +47,28 @@ impl Shape {
             Shape::Rings4 => "rings4",
             Shape::Rings64 => "rings64",
             Shape::Asyncio => "asyncio",
+            Shape::Device => "device",
         }
     }
 }
 
-/// Records a run of so many spans, each with an integer argument, in `dir`.
-pub(crate) fn record(shape: Shape, spans: u64, dir: &Path) -> Result<(), String> {
+/// Records a run of so many spans, each with an integer argument, or of so many steps of devices, in `dir`.
+pub(crate) fn record(shape: Shape, amount: u64, dir: &Path) -> Result<(), String> {
+    if shape == Shape::Device {
+        return device::record(amount, dir);
+    }
     let config = Config::new()
         .dir(dir)
         .mode(Mode::Full)
         .max_size(MAX_RUN_BYTES);
     ringscope::init(config).map_err(|error| format!("recorder: {error}"))?;
-    let each = spans / shape.threads();
+    let each = amount / shape.threads();
     thread::scope(|scope| {
         for _ in 0..shape.threads() {
             scope.spawn(move || match shape {
                 Shape::Rings4 | Shape::Rings64 => steps(each),
                 Shape::Asyncio => tasks(each),
+                Shape::Device => {}
             });
         }
     });
