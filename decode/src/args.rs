@@ -7,6 +7,7 @@ use ringscope_ringbuf::payload::{ArgType, Value, take_late, take_value};
 
 use crate::event::{Event, EventKind, FLAG_CLIPPED, FLAG_NO_DEVICE_TIME, FLAG_OPEN};
 use crate::gaps::LostCause;
+use crate::process::Site;
 use crate::rows::RowKind;
 use crate::timeline::Timeline;
 
@@ -108,11 +109,68 @@ pub(crate) fn task_correlation(payload: &[u8]) -> u64 {
     word(payload, 0)
 }
 
-fn put_task<'a>(event: &Event, payload: &[u8], out: &mut Vec<Arg<'a>>) {
-    put(out, "correlation", Value::U64(task_correlation(payload)));
-    put(out, "task_token", Value::U64(event.word));
-    put(out, "register", Value::U64(word(payload, 1)));
-    put(out, "received_before_ns", Value::U64(word(payload, 2)));
+/// What a device task carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TaskArgs {
+    pub correlation: u64,
+    pub token: u64,
+    pub register: u64,
+    pub received_before_ns: u64,
+}
+
+impl TaskArgs {
+    #[inline]
+    pub(crate) fn of(event: &Event, payload: &[u8]) -> TaskArgs {
+        TaskArgs {
+            correlation: task_correlation(payload),
+            token: event.word,
+            register: word(payload, 1),
+            received_before_ns: word(payload, 2),
+        }
+    }
+
+    /// Keys and values, in their order.
+    fn pairs(self) -> [(&'static str, u64); 4] {
+        [
+            ("correlation", self.correlation),
+            ("task_token", self.token),
+            ("register", self.register),
+            ("received_before_ns", self.received_before_ns),
+        ]
+    }
+}
+
+fn put_task(event: &Event, payload: &[u8], out: &mut Vec<Arg<'_>>) {
+    for (key, value) in TaskArgs::of(event, payload).pairs() {
+        put(out, key, Value::U64(value));
+    }
+}
+
+/// The constants of a site that its tasks on a device show, those left out that the decoder's own keys take the place of.
+pub(crate) fn constants_of_tasks(site: &Site) -> Vec<Arg<'_>> {
+    let mut out = Vec::new();
+    for constant in &site.constants {
+        if let Some(value) = take_value(&mut &*constant.value, constant.arg_type) {
+            put(&mut out, &constant.key, value);
+        }
+    }
+    put_task(&Event::BLANK, &[], &mut out);
+    put(&mut out, "device", Value::Null);
+    put(&mut out, "stream", Value::Null);
+    keep_last_of_each_key(&mut out);
+    let own = out.iter().position(|(key, _)| key == "correlation");
+    out.truncate(own.unwrap_or(0));
+    out
+}
+
+/// Device and stream of a lane, if it is a stream.
+pub(crate) fn place_on_device(timeline: &Timeline, lane: u32) -> Option<(u64, u64)> {
+    let lane = timeline.lanes.get(lane as usize)?;
+    let RowKind::Stream(stream) = lane.kind else {
+        return None;
+    };
+    let process = timeline.processes.get(lane.process as usize)?;
+    Some((u64::from(process.device.unwrap_or(0)), u64::from(stream)))
 }
 
 /// What the decoder knows beside the record.
@@ -124,13 +182,10 @@ fn put_facts<'a>(timeline: &'a Timeline, event: &Event, out: &mut Vec<Arg<'a>>) 
         put(out, "correlation", Value::U64(event.word));
     }
     if matches!(event.kind, EventKind::DeviceSpan | EventKind::DeviceTask)
-        && let Some(lane) = timeline.lanes.get(event.lane as usize)
-        && let RowKind::Stream(stream) = lane.kind
-        && let Some(process) = timeline.processes.get(lane.process as usize)
+        && let Some((device, stream)) = place_on_device(timeline, event.lane)
     {
-        let device = process.device.unwrap_or(0);
-        put(out, "device", Value::U64(device as u64));
-        put(out, "stream", Value::U64(stream as u64));
+        put(out, "device", Value::U64(device));
+        put(out, "stream", Value::U64(stream));
     }
     if event.flags & FLAG_NO_DEVICE_TIME != 0 {
         put(out, "device_time", text(b"unavailable"));

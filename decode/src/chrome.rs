@@ -15,6 +15,7 @@ use crate::lanes::Lane;
 use crate::process::Site;
 use crate::ring::plain::PlainSpan;
 use crate::rows::ProcessRow;
+use crate::task_template::{TaskKeys, TaskLine, TaskTemplate, lane_end};
 use crate::template::{MAX_LINE, Millisecond, Pen, Stamp};
 use crate::timeline::Timeline;
 use crate::trace::{self, Order, Output};
@@ -49,6 +50,10 @@ pub struct Chrome<'a> {
     /// The same, and for each site what its plain spans have in common, where a line can be made of that.
     lane_stamps: Vec<Stamp>,
     templates: Vec<Option<SpanTemplate>>,
+    /// The same of device tasks: keys, ends of lines by lane, and sites.
+    task_keys: TaskKeys,
+    task_ends: Vec<Option<Stamp>>,
+    task_templates: Vec<Option<TaskTemplate>>,
     /// What to subtract from CLOCK_MONOTONIC for a time stamp, ns.
     base_ns: i64,
 }
@@ -71,7 +76,17 @@ impl<'a> Chrome<'a> {
         Chrome {
             timeline,
             lane_stamps: lane_ids.iter().map(|ids| Stamp::new(ids)).collect(),
-            templates: sites.map(|(s, name)| SpanTemplate::of(s, name)).collect(),
+            templates: sites
+                .clone()
+                .map(|(site, name)| SpanTemplate::of(site, &start_of_line(name)))
+                .collect(),
+            task_keys: TaskKeys::default(),
+            task_ends: (0..timeline.lanes.len() as u32)
+                .map(|lane| lane_end(timeline, lane))
+                .collect(),
+            task_templates: sites
+                .map(|(site, name)| TaskTemplate::of(site, &start_of_line(name)))
+                .collect(),
             site_prefix,
             lane_ids,
             base_ns: timeline.base_ns(),
@@ -116,6 +131,19 @@ impl<'a> Chrome<'a> {
             payload,
         })
         .filter(|_| is_forward)
+    }
+
+    /// The line of a device task; `None` where it is none.
+    #[inline(always)]
+    fn task_line(&self, slice: &Slice<'_>, event: &Event) -> Option<TaskLine<'_>> {
+        let lane = event.lane as usize;
+        let template = self.task_templates.get(event.site as usize)?.as_ref()?;
+        let place = (
+            self.lane_stamps.get(lane)?,
+            self.task_ends.get(lane)?.as_ref()?,
+        );
+        let task = (event, event.payload(slice.payloads));
+        TaskLine::of(task, self.base_ns, (&self.task_keys, template), place)
     }
 
     fn event<'s>(
@@ -245,6 +273,8 @@ impl Format for Chrome<'_> {
         for event in slice.events {
             if let Some(span) = self.span_line(slice, event) {
                 out.line(&mut millisecond, |pen| span.write(pen));
+            } else if let Some(task) = self.task_line(slice, event) {
+                out.line(&mut millisecond, |pen| task.write(pen));
             } else {
                 // A lane with events is named, so that some line always stands before.
                 line.clear();
@@ -289,8 +319,7 @@ struct SpanTemplate {
 
 impl SpanTemplate {
     /// Of a site whose arguments are integers, unless its lines are too long.
-    fn of(site: &Site, name_and_category: &[u8]) -> Option<SpanTemplate> {
-        let start = [b",\n{", name_and_category, b"\"ph\":\"X\",\"ts\":"].concat();
+    fn of(site: &Site, start: &[u8]) -> Option<SpanTemplate> {
         let mut len = start.len();
         let mut args = Vec::new();
         for (at, (key, arg_type)) in site.args.iter().enumerate() {
@@ -309,7 +338,7 @@ impl SpanTemplate {
         }
         let fits = len + LONGEST_REST <= MAX_LINE;
         (fits && site.constants.is_empty()).then(|| SpanTemplate {
-            start: Stamp::new(&start),
+            start: Stamp::new(start),
             args,
         })
     }
@@ -380,6 +409,11 @@ fn put_ids(out: &mut Vec<u8>, pid: u32, tid: u32) {
     put_u64(out, pid as u64);
     out.extend_from_slice(b",\"tid\":");
     put_u64(out, tid as u64);
+}
+
+/// What stands before the time stamp of an interval.
+fn start_of_line(name_and_category: &[u8]) -> Vec<u8> {
+    [b",\n{", name_and_category, b"\"ph\":\"X\",\"ts\":"].concat()
 }
 
 fn name_and_category(name: &str, category: &str) -> Vec<u8> {

@@ -304,6 +304,15 @@ impl Conversion {
         }
     }
 
+    /// A cursor whose moments are moved by `shift_ns`.
+    pub(crate) fn cursor(&self, shift_ns: i64) -> TickCursor<'_> {
+        TickCursor {
+            conversion: self,
+            shift_ns,
+            reach: self.reach(0, shift_ns),
+        }
+    }
+
     /// The first tick whose moment is not before `ns`; the last one there is when there is none.
     pub(crate) fn first_tick_at(&self, ns: i64) -> u64 {
         let Some(first) = self.lines.first() else {
@@ -345,12 +354,13 @@ impl Conversion {
 /// Converts ticks that lie near each other: remembers what served last.
 #[derive(Clone, Debug)]
 pub(crate) struct TickCursor<'a> {
-    clock: &'a ProcessClock,
+    conversion: &'a Conversion,
+    shift_ns: i64,
     pub(crate) reach: Reach,
 }
 
 impl TickCursor<'_> {
-    /// As [`ProcessClock::ticks`].
+    /// As [`Conversion::to_ns`], or [`ProcessClock::ticks`] where it is of a process.
     #[inline]
     pub(crate) fn ns(&mut self, ticks: u64) -> i64 {
         let found = self.reach.ns(ticks);
@@ -360,8 +370,8 @@ impl TickCursor<'_> {
     /// The same from the start, with the reach that serves it from now on.
     #[cold]
     pub(crate) fn find(&mut self, ticks: u64) -> i64 {
-        self.reach = self.clock.conversion.reach(ticks, self.clock.shift_ns);
-        self.clock.ticks(ticks)
+        self.reach = self.conversion.reach(ticks, self.shift_ns);
+        self.conversion.to_ns(ticks).saturating_add(self.shift_ns)
     }
 }
 
@@ -528,10 +538,7 @@ pub(crate) struct ProcessClock {
 
 impl ProcessClock {
     pub(crate) fn cursor(&self) -> TickCursor<'_> {
-        TickCursor {
-            clock: self,
-            reach: self.conversion.reach(0, self.shift_ns),
-        }
+        self.conversion.cursor(self.shift_ns)
     }
 
     /// The first tick whose moment is not before `ns`.

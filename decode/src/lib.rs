@@ -86,6 +86,7 @@ mod sheet;
 mod spill;
 pub mod stats;
 mod survey;
+mod task_template;
 mod template;
 pub mod timeline;
 pub mod trace;

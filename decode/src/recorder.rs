@@ -120,8 +120,4 @@ impl Recorder {
     pub(crate) fn newest_lane(&self, number: u16) -> Option<LaneRow> {
         self.lanes.get(&number)?.last().map(|lane| lane.lane)
     }
-
-    pub(crate) fn device_clock(&self, lane: LaneRow) -> Option<&Conversion> {
-        self.device_clocks.get(&lane.clock_domain?)
-    }
 }

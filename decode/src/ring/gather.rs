@@ -455,8 +455,9 @@ impl<'a, 'b> Walk<'a, 'b> {
         let Some((mut event, payload)) = self.resolver.resolve(sequence, record) else {
             return;
         };
+        let is_aside = !self.takes_asides && self.resolver.is_large_batch(&event);
         let is_here = event.start_ns >= near_ns && event.start_ns < self.wanted.end_ns;
-        if !is_here || !self.wanted.rows.has(event.lane) {
+        if is_aside || !is_here || !self.wanted.rows.has(event.lane) {
             return;
         }
         let payload_at = self.out.payloads.len();

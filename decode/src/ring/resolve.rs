@@ -15,6 +15,9 @@ pub(crate) struct Batch {
     pub remaining: u64,
 }
 
+/// Tasks of a batch whose arrival is put aside: it may lie long behind them, and would make their blocks span that time.
+const LARGE_BATCH: u64 = 64;
+
 /// Longest payload that the decoder itself makes.
 pub(crate) const MADE_PAYLOAD: usize = 24;
 
@@ -44,6 +47,8 @@ pub(crate) struct Notes {
 pub(crate) struct Resolver<'a> {
     pub recorder: &'a Recorder,
     pub clock: TickCursor<'a>,
+    /// The device clock that served last, and its number.
+    device: Option<(u32, TickCursor<'a>)>,
     owners: &'a [OwnerRow],
     owner_at: usize,
     source: u32,
@@ -57,6 +62,7 @@ impl<'a> Resolver<'a> {
         Resolver {
             recorder,
             clock: recorder.clock.cursor(),
+            device: None,
             owners: recorder.owners_of(ring_index),
             owner_at: 0,
             source,
@@ -102,6 +108,15 @@ impl<'a> Resolver<'a> {
             Some(Kind::DeviceSpan) => self.device_span(sequence, record),
             Some(kind) => Some(self.host_event(sequence, kind, record)),
         }
+    }
+
+    /// True for the arrival of many tasks, which was resolved last.
+    #[inline]
+    pub(crate) fn is_large_batch(&self, event: &Event) -> bool {
+        event.kind == EventKind::DeviceBatch
+            && self
+                .batch
+                .is_some_and(|batch| batch.remaining >= LARGE_BATCH)
     }
 
     fn host_event(&mut self, sequence: u64, kind: Kind, record: &Record) -> (Event, Payload) {
@@ -157,15 +172,16 @@ impl<'a> Resolver<'a> {
     fn device_span(&mut self, sequence: u64, record: &Record) -> Option<(Event, Payload)> {
         let lane = self.stream(record.lane());
         let site = self.site(record.site());
-        let Some(device) = lane.and_then(|lane| self.recorder.device_clock(lane)) else {
+        let Some(device) = lane.and_then(|lane| self.device_clock(lane)) else {
             self.notes.device_time_unavailable += 1;
             return None;
         };
         let start = record.start();
         let end = start.saturating_add(record.duration());
+        let (start_ns, end_ns) = (device.ns(start), device.ns(end));
         let event = Event {
-            start_ns: device.to_ns(start),
-            end_ns: device.to_ns(end),
+            start_ns,
+            end_ns,
             word: record.w[2],
             lane: lane?.row,
             site,
@@ -185,18 +201,19 @@ impl<'a> Resolver<'a> {
             remaining: batch.remaining - 1,
             ..batch
         });
-        let Some(device) = self.recorder.device_clock(batch.lane) else {
+        let Some(device) = self.device_clock(batch.lane) else {
             self.notes.device_time_unavailable += 1;
             return None;
         };
         let start = record.start();
         let duration = record.w[1] & u32::MAX as u64;
         let received = start.saturating_sub(record.w[1] >> 32);
-        let start_ns = device.to_ns(start);
-        let waited_ns = start_ns.saturating_sub(device.to_ns(received));
+        let start_ns = device.ns(start);
+        let waited_ns = start_ns.saturating_sub(device.ns(received));
+        let end_ns = device.ns(start.saturating_add(duration));
         let event = Event {
             start_ns,
-            end_ns: device.to_ns(start.saturating_add(duration)),
+            end_ns,
             word: record.w[2],
             lane: batch.lane.row,
             site: batch.site,
@@ -208,6 +225,17 @@ impl<'a> Resolver<'a> {
         payload[8..16].copy_from_slice(&(record.site() as u64).to_le_bytes());
         payload[16..].copy_from_slice(&waited_ns.to_le_bytes());
         Some((event, made(&payload)))
+    }
+
+    /// The clock of a stream's device; `None` when nothing ties it to the host's.
+    #[inline]
+    fn device_clock(&mut self, lane: LaneRow) -> Option<&mut TickCursor<'a>> {
+        let domain = lane.clock_domain?;
+        if self.device.as_ref().is_none_or(|(of, _)| *of != domain) {
+            let conversion = self.recorder.device_clocks.get(&domain)?;
+            self.device = Some((domain, conversion.cursor(0)));
+        }
+        self.device.as_mut().map(|(_, clock)| clock)
     }
 
     /// An event with nothing but its place filled in.

@@ -153,6 +153,8 @@ struct Scan<'a> {
     /// Last end of a host record, in ticks and in ns.
     last_end_ticks: Option<u64>,
     last_end_ns: Option<i64>,
+    /// When the last large batch of device tasks arrived: no block's reach says so.
+    last_arrival_ns: Option<i64>,
     holes: Vec<Hole>,
     problems: Vec<Problem>,
     links: Links,
@@ -224,6 +226,7 @@ impl<'a> Scan<'a> {
             next_sequence: None,
             last_end_ticks: None,
             last_end_ns: None,
+            last_arrival_ns: None,
             holes: Vec::new(),
             problems: Vec::new(),
             links: Links::default(),
@@ -380,8 +383,13 @@ impl<'a> Scan<'a> {
             self.nest(row, &event, ticks);
         }
         self.link(&event, &payload, storage).map_err(Error::spill)?;
-        if event.start_ns < self.block.near_ns {
-            self.block.reach.end_ns = self.block.reach.end_ns.max(event.end_ns);
+        let is_far_from_tasks = self.resolver.is_large_batch(&event);
+        if is_far_from_tasks || event.start_ns < self.block.near_ns {
+            if is_far_from_tasks {
+                self.last_arrival_ns = self.last_arrival_ns.max(Some(event.end_ns));
+            } else {
+                self.block.reach.end_ns = self.block.reach.end_ns.max(event.end_ns);
+            }
             let has_more = next.is_none_or(|next| {
                 next.kind_number() == Kind::Continuation as u8
                     && next.is_stamped(sequence + 1, self.capacity_log2)
@@ -575,6 +583,8 @@ impl<'a> Scan<'a> {
             .chain([whole.first_ns, self.asides.reaches().whole().first_ns])
             .min()
             .filter(|ns| *ns < i64::MAX);
+        let in_blocks_ns = Some(whole.end_ns).filter(|ns| *ns > i64::MIN);
+        let last_record_ns = in_blocks_ns.max(self.last_arrival_ns);
         let mut problems = source.problems.clone();
         problems.append(&mut self.problems);
         Ok(ScannedRing {
@@ -596,8 +606,8 @@ impl<'a> Scan<'a> {
             present: self.present,
             reserved: source.extent.and_then(|extent| extent.record_count),
             first_ns,
-            last_record_ns: Some(whole.end_ns).filter(|ns| *ns > i64::MIN),
-            last_ns: Some(whole.end_ns).filter(|ns| *ns > i64::MIN),
+            last_record_ns,
+            last_ns: last_record_ns,
             source,
         })
     }
