@@ -129,19 +129,28 @@ impl TaskArgs {
         }
     }
 
-    /// Keys and values, in their order.
-    fn pairs(self) -> [(&'static str, u64); 4] {
+    pub(crate) const KEYS: [&str; 4] = [
+        "correlation",
+        "task_token",
+        "register",
+        "received_before_ns",
+    ];
+
+    /// In the order of the keys.
+    #[inline]
+    pub(crate) fn values(self) -> [u64; 4] {
         [
-            ("correlation", self.correlation),
-            ("task_token", self.token),
-            ("register", self.register),
-            ("received_before_ns", self.received_before_ns),
+            self.correlation,
+            self.token,
+            self.register,
+            self.received_before_ns,
         ]
     }
 }
 
 fn put_task(event: &Event, payload: &[u8], out: &mut Vec<Arg<'_>>) {
-    for (key, value) in TaskArgs::of(event, payload).pairs() {
+    let values = TaskArgs::of(event, payload).values();
+    for (key, value) in TaskArgs::KEYS.into_iter().zip(values) {
         put(out, key, Value::U64(value));
     }
 }

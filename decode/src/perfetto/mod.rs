@@ -10,6 +10,7 @@ mod fields;
 mod names;
 mod plain;
 mod slice;
+mod tasks;
 mod tracks;
 mod wire;
 
@@ -19,6 +20,7 @@ use fields::{chrome, clock, defaults, packet, trace};
 use names::Names;
 use plain::{PlainWriter, SpanTemplate};
 use slice::SliceWriter;
+use tasks::TaskAnnotations;
 use tracks::Tracks;
 use wire::{put_bytes, put_message, put_uint};
 
@@ -60,6 +62,7 @@ pub struct Perfetto<'a> {
     tracks: Tracks<'a>,
     /// By site.
     templates: Vec<Option<SpanTemplate>>,
+    tasks: TaskAnnotations,
     /// For each lane the index among those that have a sequence of their own, in the order of [`Perfetto::busy`].
     own_sequence: Vec<Option<usize>>,
     /// Lanes that have a sequence of their own.
@@ -82,6 +85,7 @@ impl<'a> Perfetto<'a> {
         Perfetto {
             timeline,
             templates: templates.collect(),
+            tasks: TaskAnnotations::of(timeline, &names),
             names,
             tracks: Tracks::of(timeline),
             own_sequence,

@@ -158,8 +158,13 @@ impl Names {
             .and_then(|site| site.keys.get(position));
         match of_site {
             Some((expected, id)) if expected == key => Some(*id),
-            _ => self.keys.ids.get(key).copied(),
+            _ => self.own_key(key),
         }
+    }
+
+    /// Number of a key that any event may have.
+    pub(super) fn own_key(&self, key: &str) -> Option<u64> {
+        self.keys.ids.get(key).copied()
     }
 }
 

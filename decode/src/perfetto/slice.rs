@@ -140,9 +140,15 @@ impl<'f, 's, 'o> SliceWriter<'f, 's, 'o> {
     }
 
     fn put_named(&mut self, event: &'s Event, place: Place) {
-        let args = &mut self.args;
-        args::of_event(self.slice.timeline, event, self.slice.payload(event), args);
-        put_named(self.format, event, args, place, self.out);
+        let (format, slice, args) = (self.format, self.slice, &mut self.args);
+        let payload = slice.payload(event);
+        place.put(self.out, |out| {
+            put_kind_and_name(format, event, out);
+            if !format.tasks.put(event, payload, out) {
+                args::of_event(slice.timeline, event, payload, args);
+                put_args(format, event, args, out);
+            }
+        });
     }
 
     fn put_end(&mut self, place: Place) {
@@ -238,32 +244,41 @@ pub(super) fn put_named(
     place: Place,
     out: &mut Vec<u8>,
 ) {
+    place.put(out, |out| {
+        put_kind_and_name(format, event, out);
+        put_args(format, event, args, out);
+    });
+}
+
+fn put_kind_and_name(format: &Perfetto<'_>, event: &Event, out: &mut Vec<u8>) {
     let kind = if has_end(event) {
         event::SLICE_BEGIN
     } else {
         event::INSTANT
     };
-    place.put(out, |out| {
-        put_uint(out, event::TYPE, kind);
-        let category = format.timeline.category(event);
-        format.names.put(event, category, out);
-        put_args(format, event, args, out);
-    });
+    put_uint(out, event::TYPE, kind);
+    let category = format.timeline.category(event);
+    format.names.put(event, category, out);
 }
 
 fn put_args(format: &Perfetto<'_>, event: &Event, args: &[Arg<'_>], out: &mut Vec<u8>) {
     for (position, (key, value)) in args.iter().enumerate() {
-        if is_null(value) {
-            continue;
-        }
-        put_message(out, event::ANNOTATIONS, |out| {
-            match format.names.key(event, position, key) {
-                Some(id) => put_uint(out, annotation::NAME_IID, id),
-                None => put_text(out, annotation::NAME, key),
-            }
-            put_value(out, value);
-        });
+        put_annotation(out, format.names.key(event, position, key), key, value);
     }
+}
+
+/// Appends an annotation whose key has the number `id`, where it was registered.
+pub(super) fn put_annotation(out: &mut Vec<u8>, id: Option<u64>, key: &str, value: &Value<'_>) {
+    if is_null(value) {
+        return;
+    }
+    put_message(out, event::ANNOTATIONS, |out| {
+        match id {
+            Some(id) => put_uint(out, annotation::NAME_IID, id),
+            None => put_text(out, annotation::NAME, key),
+        }
+        put_value(out, value);
+    });
 }
 
 /// True for what the format has nothing for: it is left out, as Perfetto leaves it out of JSON.
