@@ -201,6 +201,16 @@ struct KernelTally {
     gap: Distribution,
 }
 
+impl KernelTally {
+    /// Counts an execution.
+    fn add(&mut self, event: &Event, gap_ns: Option<u64>) {
+        self.device.add(event.duration_ns());
+        if let Some(gap_ns) = gap_ns {
+            self.gap.add(gap_ns);
+        }
+    }
+}
+
 #[derive(Default)]
 struct StreamTally {
     executions: u64,
@@ -220,16 +230,34 @@ struct Launched {
     has_execution: bool,
 }
 
-/// Executions that began before their launch, as clocks that are off by little make it seem, or have none.
+/// Executions that began before their launch, as clocks that are off by little make it seem, or have none: a graph's tasks
+/// are many, so they are counted.
 struct Early {
     name: u32,
-    starts_ns: Vec<i64>,
+    first_start_ns: i64,
+    count: u64,
 }
 
 #[derive(Default)]
 struct StepTally {
     wall_ns: u64,
     device_ns: u64,
+}
+
+impl Launched {
+    /// Counts the launch and an execution, which `kernel` has counted already, as a pair.
+    fn pair(&mut self, kernel: &mut KernelTally, start_ns: i64) {
+        let is_first = !std::mem::replace(&mut self.has_execution, true);
+        if self.is_skipped {
+            return;
+        }
+        let latency_ns = start_ns.saturating_sub(self.start_ns).max(0);
+        kernel.latency.add(latency_ns as u64);
+        if is_first {
+            kernel.launches += 1;
+            kernel.host.add(self.host_ns);
+        }
+    }
 }
 
 struct Tally<'a> {
@@ -329,8 +357,9 @@ impl<'a> Tally<'a> {
         if event.word != 0
             && let Some(early) = self.early.remove(&key)
         {
-            for start_ns in early.starts_ns {
-                self.pair(&mut launched, early.name, start_ns);
+            let kernel = &mut self.kernels[early.name as usize];
+            for _ in 0..early.count {
+                launched.pair(kernel, early.first_start_ns);
             }
         }
         // A second launch with an id that is in use, or with none, is alone.
@@ -348,21 +377,6 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Counts a launch and its execution, which is counted already, as a pair.
-    fn pair(&mut self, launched: &mut Launched, name: u32, start_ns: i64) {
-        let is_first = !std::mem::replace(&mut launched.has_execution, true);
-        if launched.is_skipped {
-            return;
-        }
-        let kernel = &mut self.kernels[name as usize];
-        let latency_ns = start_ns.saturating_sub(launched.start_ns).max(0);
-        kernel.latency.add(latency_ns as u64);
-        if is_first {
-            kernel.launches += 1;
-            kernel.host.add(launched.host_ns);
-        }
-    }
-
     fn give_up_launch(&mut self, key: Key, launched: &Launched) {
         if launched.has_execution || launched.is_skipped {
             return;
@@ -376,10 +390,9 @@ impl<'a> Tally<'a> {
     }
 
     fn give_up_executions(&mut self, key: Key, early: &Early) {
-        for start_ns in &early.starts_ns {
-            let lone = self.lone(key, early.name, *start_ns);
-            self.without_launch.add(lone);
-        }
+        let lone = self.lone(key, early.name, early.first_start_ns);
+        self.without_launch.add(lone);
+        self.without_launch.count += early.count - 1;
     }
 
     fn lone(&self, (host, correlation): Key, name: u32, start_ns: i64) -> Lone {
@@ -406,25 +419,18 @@ impl<'a> Tally<'a> {
             of_host.device_ns = of_host.device_ns.saturating_add(event.duration_ns());
         }
         let key = (host, correlation);
-        let launched = self.launched.remove(&key);
-        let is_skipped = match &launched {
-            Some(launched) => launched.is_skipped,
-            None => self.skips(host, name),
-        };
-        if !is_skipped {
-            let kernel = &mut self.kernels[name as usize];
-            kernel.device.add(event.duration_ns());
-            if let Some(gap_ns) = gap_ns {
-                kernel.gap.add(gap_ns);
+        let kernel = &mut self.kernels[name as usize];
+        if let Some(launched) = self.launched.get_mut(&key) {
+            if !launched.is_skipped {
+                kernel.add(event, gap_ns);
             }
+            launched.pair(kernel, event.start_ns);
+            return;
         }
-        match launched {
-            Some(mut launched) => {
-                self.pair(&mut launched, name, event.start_ns);
-                self.launched.insert(key, launched);
-            }
-            None => self.wait_for_launch(key, name, event.start_ns),
+        if !self.skips(host, name) {
+            self.kernels[name as usize].add(event, gap_ns);
         }
+        self.wait_for_launch(key, name, event.start_ns);
     }
 
     fn wait_for_launch(&mut self, key: Key, name: u32, start_ns: i64) {
@@ -433,11 +439,15 @@ impl<'a> Tally<'a> {
             return;
         }
         if let Some(early) = self.early.get_mut(&key) {
-            early.starts_ns.push(start_ns);
+            early.count += 1;
             return;
         }
-        let starts_ns = vec![start_ns];
-        self.early.insert(key, Early { name, starts_ns });
+        let early = Early {
+            name,
+            first_start_ns: start_ns,
+            count: 1,
+        };
+        self.early.insert(key, early);
         self.early_order.push_back(key);
         if self.early_order.len() > MAX_TRACKED
             && let Some(oldest) = self.early_order.pop_front()
@@ -515,7 +525,13 @@ impl<'a> Tally<'a> {
                 wall_ns: tally.wall_ns,
                 device_ns: tally.device_ns,
             };
-            let ranks: Vec<StepOfRank> = ranks.iter().map(of_rank).collect();
+            let mut ranks: Vec<_> = ranks.iter().collect();
+            ranks.sort_by_key(|(host, _)| {
+                let process = self.timeline.processes.get(**host as usize);
+                let rank = process.and_then(|process| process.rank);
+                (rank.is_none(), rank, **host)
+            });
+            let ranks: Vec<StepOfRank> = ranks.into_iter().map(of_rank).collect();
             let fastest = ranks.iter().map(|rank| rank.wall_ns).min()?;
             // Of several that took as long, the first.
             let critical = ranks.iter().rev().max_by_key(|rank| rank.wall_ns)?;
