@@ -21,7 +21,7 @@ use crate::ring::source::Storage;
 /// Events of a slice, about: they, their records and their text fit into a processor's own cache.
 const SLICE: usize = 1 << 11;
 /// Most events of a slice, about.
-const LARGEST_SLICE: usize = 1 << 16;
+const LARGEST_SLICE: usize = 1 << 15;
 /// So many times the events of the blocks that two slices share make a slice, so that few blocks are read twice.
 const SLICE_PER_SHARED: u64 = 3;
 

@@ -135,7 +135,7 @@ pub struct Lone {
 pub struct Unpaired {
     /// All of them.
     pub count: u64,
-    /// The first ones.
+    /// The first ones; of executions with the same correlation id the first alone.
     pub first: Vec<Lone>,
 }
 

@@ -109,16 +109,7 @@ fn write_process(run: &TestRun, dice: &mut Dice, scale: Scale, pid: u32, nonce: 
             name: format!("track {}", dice.below(2)).as_bytes(),
         });
     }
-    process.block(&Block::Lane {
-        lane: 2,
-        kind: LaneKind::Stream,
-        generation: 0,
-        start_ticks: 0,
-        device: 1,
-        stream: 3,
-        clock_domain: 1,
-        name: b"stream",
-    });
+    process.stream(2, (1, 3), 1, "stream");
     let anchor_count = dice.below(3);
     process.block(&Block::ClockDomain {
         id: 1,

@@ -10,7 +10,7 @@ use common::*;
 use ringscope_decode::Timeline;
 use ringscope_decode::device_clock::{Alignment, DeviceClock};
 use ringscope_decode::event::EventKind;
-use ringscope_ringbuf::block::{Block, LaneKind};
+use ringscope_ringbuf::block::Block;
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::reader::pack_duration;
 
@@ -86,16 +86,12 @@ fn mono_ns(host_ns: i64) -> i64 {
 }
 
 fn describe(process: &TestProcess, device: &Device) {
-    process.block(&Block::Lane {
-        lane: device.domain as u16,
-        kind: LaneKind::Stream,
-        generation: 0,
-        start_ticks: 0,
-        device: device.domain,
-        stream: 0,
-        clock_domain: device.domain,
-        name: b"compute",
-    });
+    process.stream(
+        device.domain as u16,
+        (device.domain, 0),
+        device.domain,
+        "compute",
+    );
     process.block(&Block::ClockDomain {
         id: device.domain,
         frequency_hz: device.frequency_hz,

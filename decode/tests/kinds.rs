@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use ringscope_ringbuf::block::{Arg, Block, LaneKind};
+use ringscope_ringbuf::block::{Arg, Block};
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::payload::ArgType;
 use ringscope_ringbuf::reader::pack_duration;
@@ -128,16 +128,7 @@ fn device_process(run: &TestRun, anchored: bool) -> TestProcess {
     process.site(2, "matmul", "kernel", &[]);
     process.site(3, "tasks", "kernel", &[]);
     process.owner(0, 101, 0, 0, "launcher");
-    process.block(&Block::Lane {
-        lane: 1,
-        kind: LaneKind::Stream,
-        generation: 0,
-        start_ticks: 0,
-        device: 2,
-        stream: 7,
-        clock_domain: 4,
-        name: b"compute",
-    });
+    process.stream(1, (2, 7), 4, "compute");
     process.block(&Block::ClockDomain {
         id: 4,
         frequency_hz: 50_000_000,

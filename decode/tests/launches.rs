@@ -6,7 +6,6 @@ mod common;
 
 use common::*;
 use ringscope_decode::launches::{Kernel, Report, StepOfRank, Times, report};
-use ringscope_ringbuf::block::{Block, LaneKind};
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::reader::pack_duration;
 
@@ -24,28 +23,9 @@ fn worker<'a>(
     }
     process.owner(0, pid + 1, 0, 0, "launcher");
     for (lane, stream) in [(1, 7), (2, 8)] {
-        process.block(&Block::Lane {
-            lane,
-            kind: LaneKind::Stream,
-            generation: 0,
-            start_ticks: 0,
-            device: 2,
-            stream,
-            clock_domain: 4,
-            name: b"",
-        });
+        process.stream(lane, (2, stream), 4, "");
     }
-    process.block(&Block::ClockDomain {
-        id: 4,
-        frequency_hz: 50_000_000,
-        name: b"sys_cnt",
-    });
-    process.block(&Block::Anchor {
-        domain: 4,
-        host_before_ticks: 0,
-        device_ticks: 0,
-        host_after_ticks: 0,
-    });
+    process.device_clock(4);
     process
 }
 
@@ -158,16 +138,7 @@ fn unknown_device_time_is_null() {
 fn streams_are_listed_by_number() {
     let run = TestRun::new();
     let process = worker(&run, 100, 3, ["k"]);
-    process.block(&Block::Lane {
-        lane: 3,
-        kind: LaneKind::Stream,
-        generation: 0,
-        start_ticks: 0,
-        device: 0,
-        stream: 1,
-        clock_domain: 4,
-        name: b"",
-    });
+    process.stream(3, (0, 1), 4, "");
     let ring = process.ring(0, 6, 101);
     for (lane, start) in [(2, 100), (3, 200), (1, 300)] {
         execute(&ring, 1, lane, start, 10, 0);
@@ -266,6 +237,27 @@ fn tasks_belong_to_the_launch_of_their_batch() {
     assert_eq!(times(fwd.latency), [4_020, 1_005, 0, 2_020]);
     assert_eq!(report.executions_without_launch.count, 0);
     assert_eq!(report.launches_without_execution.count, 0);
+}
+
+/// All tasks of a graph are counted, and the graph is listed once.
+#[test]
+fn tasks_whose_launch_is_missing_are_told() {
+    let run = TestRun::new();
+    let process = worker(&run, 100, 0, ["fwd"]);
+    let ring = process.ring(0, 6, 101);
+    ring.put(Kind::DeviceBatch, 1, [3_000, pack_duration(3, 1), 5], &[]);
+    for task in 0..3 {
+        ring.put(Kind::DeviceTask, 0, [1_000 + task, 4, 77], &[]);
+    }
+    process.finish();
+    let lone = report(&run.timeline(), 0)
+        .unwrap()
+        .executions_without_launch;
+    assert_eq!((lone.count, lone.first.len()), (3, 1));
+    assert_eq!(
+        (lone.first[0].correlation, lone.first[0].start_ns),
+        (5, 20_000)
+    );
 }
 
 #[test]

@@ -7,6 +7,8 @@
     reason = "each test file uses a part of this"
 )]
 
+pub mod memory;
+
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs;
@@ -14,7 +16,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ringscope_decode::{Limits, Options, Order, Run, Timeline, chrome};
-use ringscope_ringbuf::block::{Arg, Args, Block, ClockPair, PairSource, Site};
+use ringscope_ringbuf::block::{Arg, Args, Block, ClockPair, LaneKind, PairSource, Site};
 use ringscope_ringbuf::clock::ClockSource;
 use ringscope_ringbuf::file::{
     FileKind, FileName, file_start, seal_process_header, segments_header,
@@ -196,6 +198,35 @@ impl TestProcess {
             tid,
             first_sequence,
             start_ticks: ticks,
+            name: name.as_bytes(),
+        });
+    }
+
+    /// A device clock of 20 ns a tick, which was at zero when the host's was.
+    pub fn device_clock(&self, domain: u32) {
+        self.block(&Block::ClockDomain {
+            id: domain,
+            frequency_hz: 50_000_000,
+            name: b"sys_cnt",
+        });
+        self.block(&Block::Anchor {
+            domain,
+            host_before_ticks: 0,
+            device_ticks: 0,
+            host_after_ticks: 0,
+        });
+    }
+
+    /// Gives a lane to a stream of a device.
+    pub fn stream(&self, lane: u16, (device, stream): (u32, u32), domain: u32, name: &str) {
+        self.block(&Block::Lane {
+            lane,
+            kind: LaneKind::Stream,
+            generation: 0,
+            start_ticks: 0,
+            device,
+            stream,
+            clock_domain: domain,
             name: name.as_bytes(),
         });
     }
