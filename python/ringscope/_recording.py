@@ -11,6 +11,9 @@ from ringscope import _ringscope
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "KiB": 1 << 10, "M": 1 << 20, "MiB": 1 << 20, "G": 1 << 30, "GiB": 1 << 30}
 _DEFAULT_LEVEL = "e2e,kernel"
 
+# Why `start()` refused what it was given; it raises nothing.
+_refusal: Optional[str] = None
+
 
 class Status(NamedTuple):
     """What the process records now."""
@@ -42,22 +45,30 @@ def start(
     max_size: bytes that `full` may write; default 4 GiB.
 
     What `ringscope record` and the environment say goes first. A process that records already only changes its level.
+    Nothing is raised: an argument that can't be taken is told by `status().refusal`, and nothing is recorded.
     """
-    if mode not in ("flight", "full"):
-        raise ValueError(f"mode: expected flight or full, found {mode!r}")
-    if status().run is not None:
-        return bool(_ringscope._set_level(level or _DEFAULT_LEVEL))
-    started = _ringscope._start(
-        None if dir is None else os.fsdecode(dir),
-        None,
-        level,
-        mode == "full",
-        _bytes(ring_size),
-        _bytes(max_size),
-        process_name,
-        -1 if rank is None else rank,
-    )
-    _ringscope._set_target(0)
+    global _refusal
+    try:
+        if mode not in ("flight", "full"):
+            raise ValueError(f"mode: expected flight or full, found {mode!r}")
+        if status().run is not None:
+            started = _ringscope._set_level(level or _DEFAULT_LEVEL)
+        else:
+            started = _ringscope._start(
+                b"" if dir is None else os.fsencode(dir),
+                b"",
+                level,
+                mode == "full",
+                _bytes("ring_size", ring_size),
+                _bytes("max_size", max_size),
+                b"" if process_name is None else process_name.encode(errors="replace"),
+                -1 if rank is None else rank,
+            )
+            _ringscope._set_target(0)
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
+        _refusal = f"start: {error}"
+        return False
+    _refusal = None
     return bool(started)
 
 
@@ -83,14 +94,19 @@ def is_enabled(level: str = "e2e") -> bool:
 def status() -> Status:
     """What the process records now; sets nothing up."""
     run, levels, refusal = _ringscope._status()
-    return Status(None if run is None else Path(run), levels, refusal)
+    return Status(None if run is None else Path(os.fsdecode(run)), levels, _refusal or refusal)
 
 
-def _bytes(size: Union[int, str]) -> int:
+def _bytes(name: str, size: Union[int, str]) -> int:
+    wrong = ValueError(f"{name}: expected bytes, or a number with KiB, MiB or GiB, found {size!r}")
     if isinstance(size, int):
-        return size
-    digits = size.rstrip("BKMGi").strip()
-    unit = size[len(digits) :].strip()
-    if not digits.isdigit() or unit not in _UNITS:
-        raise ValueError(f"size: expected bytes, or a number with KiB, MiB or GiB, found {size!r}")
-    return int(digits) * _UNITS[unit]
+        bytes_ = size
+    else:
+        digits = size.rstrip("BKMGi").strip()
+        unit = size[len(digits) :].strip()
+        if not digits.isdecimal() or unit not in _UNITS:
+            raise wrong
+        bytes_ = int(digits) * _UNITS[unit]
+    if not 0 <= bytes_ < 1 << 63:
+        raise wrong
+    return bytes_

@@ -23,15 +23,15 @@ pub(crate) fn set_default() {
 }
 
 /// `_start(dir, run_dir, level, full, ring_size, max_size, process_name, rank)`: begins a recording, after ending the
-/// one of before; texts may be `None`, sizes 0, the rank -1.
+/// one of before; directories and the name are bytes, empty for none, the level may be `None`, sizes 0, the rank -1.
 pub(crate) unsafe extern "C" fn start(_: *mut PyObject, args: *mut PyObject) -> *mut PyObject {
     let (mut dir, mut run_dir, mut level, mut name) =
         (ptr::null(), ptr::null(), ptr::null(), ptr::null());
     let (mut full, mut rank): (c_int, c_int) = (0, -1);
     let (mut ring_bytes, mut max_bytes): (c_ulonglong, c_ulonglong) = (0, 0);
-    // SAFETY: called by the interpreter; the format names the types of the places. Texts live as long as the tuple.
+    // SAFETY: called by the interpreter; the format names the types of the places. Bytes and texts live as long as the tuple.
     unsafe {
-        let format = c"zzzpKKzi";
+        let format = c"yyzpKKyi";
         let parsed = PyArg_ParseTuple(
             args,
             format.as_ptr(),
@@ -81,10 +81,11 @@ pub(crate) unsafe extern "C" fn start(_: *mut PyObject, args: *mut PyObject) -> 
 
 unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: null, or a text that the tuple of arguments keeps.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
+    let bytes = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes());
+    bytes.filter(|bytes| !bytes.is_empty())
 }
 
-/// `_status()`: run, level and refusal, `None` where there is none.
+/// `_status()`: run in bytes, level and refusal, `None` where there is none.
 pub(crate) unsafe extern "C" fn status(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     let status = ringscope::status();
     let c_text = |text: &[u8]| CString::new(text).unwrap_or_default();
@@ -92,10 +93,10 @@ pub(crate) unsafe extern "C" fn status(_: *mut PyObject, _: *mut PyObject) -> *m
     let refusal = status.refusal.map(|refusal| c_text(refusal.as_bytes()));
     let level = c_text(level_name(c_abi::mask_of(status.level)).as_bytes());
     let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
-    // SAFETY: NUL-terminated texts, or null for `None`.
+    // SAFETY: NUL-terminated, or null for `None`; the last two are UTF-8.
     unsafe {
         Py_BuildValue(
-            c"zzz".as_ptr(),
+            c"yzz".as_ptr(),
             pointer(&run),
             level.as_ptr(),
             pointer(&refusal),

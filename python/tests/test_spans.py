@@ -102,6 +102,30 @@ class Spans(ProgramTest):
         )
         self.assertEqual([e["name"] for e in trace.spans()], ["kernel", "all"])
 
+    def test_start_raises_nothing_and_tells_what_it_refused(self):
+        self.run_program(
+            """
+            import os, ringscope
+            wrong = [
+                ('ring_size', -1), ('ring_size', 1 << 64), ('ring_size', '1 mile'), ('max_size', -5), ('ring_size', None),
+                ('mode', 'loud'), ('level', 'loud'), ('level', '\\udc80'), ('rank', 1 << 40), ('rank', 'x'), ('dir', 5),
+                ('dir', 'a\\0b'), ('process_name', 7),
+            ]
+            for key, value in wrong:
+                assert ringscope.start(**{key: value}) is False, key
+                told = ringscope.status().refusal
+                assert told and told.startswith('start: '), (key, told)
+                assert ringscope.status().run is None, key
+            place = os.fsdecode(os.fsencode(os.environ['OUT']) + b'/\\xff-no-utf-8')
+            os.makedirs(place)
+            assert ringscope.start(place, process_name='\\udc80') is True, ringscope.status()
+            with ringscope.span('x'): pass
+            status = ringscope.status()
+            assert status.refusal is None and os.fsencode(status.run).startswith(os.fsencode(place)), status
+            """,
+            OUT=str(self.dir),
+        )
+
     def test_the_level_counts_at_entry(self):
         trace = self.trace_of(
             """

@@ -144,7 +144,9 @@ class ProfileRecorder(_ringscope.Recorder):
 
     def _record_to(self, rings: Path) -> bool:
         levels = ",".join(sorted(self.config.levels))
-        return _ringscope._start(None, str(rings), levels, True, 0, 0, self.process_name, -1)
+        return _ringscope._start(
+            b"", os.fsencode(rings), levels, True, 0, 0, self.process_name.encode(errors="replace"), -1
+        )
 
 
 def get_profiler(*, process_name: Optional[str] = None, initially_active: bool = True) -> ProfileRecorder:
