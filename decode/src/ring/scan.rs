@@ -340,12 +340,19 @@ impl<'a> Scan<'a> {
                 && is_seen(&self.seen_sites, record.site())
         };
         let count = records[..alike].iter().take_while(is_plain).count();
-        let mut seen = Moments::NONE;
-        for record in &records[..count] {
+        let times = records[..count].iter().map(|record| {
             let start = record.start();
-            let end = start + record.duration();
-            seen.add(start, end);
-            row.nesting.add(signed(start), signed(end));
+            (start, start + record.duration())
+        });
+        let mut seen = Moments::NONE;
+        // Nothing more is asked about spans that overlap.
+        if row.nesting.is_broken {
+            times.for_each(|(start, end)| seen.add(start, end));
+        } else {
+            times.for_each(|(start, end)| {
+                seen.add(start, end);
+                row.nesting.add(signed(start), signed(end));
+            });
         }
         self.block.ticks.join(&seen);
         self.block.ticks_count += count as u32;
