@@ -257,11 +257,20 @@ typedef struct ringscope_status {
 /* A launch of this name on stream 0 of device 0. */
 RINGSCOPE_PRIVATE_INLINE ringscope_launch_info ringscope_launch_info_new(const char *name)
 {
+    /* Field by field: a structure that is cleared first and then filled is copied through memory. */
     ringscope_launch_info info;
-    memset(&info, 0, sizeof info);
     info.size_bytes = sizeof info;
     info.name = name;
+    info.device = 0;
+    info.stream = 0;
     info.rank = -1;
+    info.block_dim = 0;
+    info.thread_count = 0;
+    info.kind = RINGSCOPE_LAUNCH_KERNEL;
+    info.correlation = 0;
+    info.parent_correlation = 0;
+    info.size_moved_bytes = 0;
+    info.batch = 0;
     info.step = UINT64_MAX;
     return info;
 }

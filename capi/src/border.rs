@@ -4,6 +4,7 @@ use core::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs the body of an exported function; `otherwise` is the answer should it panic.
+#[inline(always)]
 pub(crate) fn without_panic<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }

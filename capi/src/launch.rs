@@ -6,12 +6,11 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use ringscope::__private::{LEVEL_KERNEL, LaunchSite, Shape, Site};
-use ringscope::c_abi::Details;
+use ringscope::c_abi::{DetailKey, Details};
 use ringscope::{DeviceTask, LaunchKind, LaunchTicket, Track};
 
 use crate::abi::{CLOCK_WORDS, LAUNCH_WORDS, LaunchInfo, TICKET_WORDS, WAIT_WORDS};
 use crate::border::{bytes, without_panic};
-use crate::thread::attach;
 
 /// A `T` as C code keeps it: words that only the library looks into.
 #[repr(C)]
@@ -43,9 +42,38 @@ impl<T, const N: usize> Words<T, N> {
         }
     }
 
+    /// Writes a value field by field: one that is copied as words is waited for where its fields were just stored.
+    ///
+    /// # Safety
+    ///
+    /// The words may be written.
+    #[inline(always)]
+    unsafe fn write(words: *mut Words<T, N>, value: T) {
+        const { Self::FITS };
+        // SAFETY: the words are as long as a `T` and as aligned; they may be written, says the caller.
+        unsafe { words.cast::<T>().write(value) };
+    }
+
+    /// A copy of a value that stands in words, each of which is read as it was stored: a wider read would wait for the
+    /// stores.
+    fn copy(value: &T) -> Words<T, N>
+    where
+        T: Copy,
+    {
+        const { assert!(size_of::<T>() == 8 * N && align_of::<T>() == 8) };
+        let first = ptr::from_ref(value).cast::<MaybeUninit<u64>>();
+        // SAFETY: the value is as long and as aligned as the words.
+        let word = |at: usize| unsafe { first.add(at).read_volatile() };
+        Words {
+            words: core::array::from_fn(word),
+            of: PhantomData,
+        }
+    }
+
     /// # Safety
     ///
     /// The words hold a value; one that is not `Copy` is not used again.
+    #[inline(always)]
     unsafe fn read(&self) -> T {
         // SAFETY: passed on to the caller.
         unsafe { ptr::read(self.words.as_ptr().cast()) }
@@ -61,6 +89,14 @@ fn no_ticket() -> LaunchTicket {
 static PLACE: LaunchSite =
     LaunchSite::new(Site::new("(kernel)", "kernel", LEVEL_KERNEL, "", 0, &[]));
 
+/// Numbers that only some launches have; the step comes last.
+static DETAILS: [DetailKey; 4] = [
+    DetailKey::new("parent"),
+    DetailKey::new("bytes"),
+    DetailKey::new("batch"),
+    DetailKey::new("step"),
+];
+
 /// Begins a launch.
 ///
 /// # Safety
@@ -68,23 +104,39 @@ static PLACE: LaunchSite =
 /// `launch` may be written; `info` points to a structure whose name is null or NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ringscope_launch_begin(launch: *mut Launch, info: *const LaunchInfo) {
-    let begun = without_panic(None, || {
+    let begun = without_panic(false, || {
         // SAFETY: passed on to the caller.
-        let (info, name) = unsafe { (&*info, bytes((*info).name)) };
-        (ringscope::__private::enabled(LEVEL_KERNEL)
-            && info.size_bytes == size_of::<LaunchInfo>() as u64)
-            .then(|| begin(info, name))
+        let info = unsafe { &*info };
+        let is_wanted = ringscope::__private::enabled(LEVEL_KERNEL)
+            && info.size_bytes == size_of::<LaunchInfo>() as u64;
+        if is_wanted {
+            // SAFETY: passed on to the caller.
+            unsafe { begin(launch, info, bytes(info.name)) };
+        }
+        is_wanted
     });
-    let begun = begun.unwrap_or_else(ringscope::Launch::disabled);
-    // SAFETY: passed on to the caller.
-    unsafe { launch.write(Words::new(begun)) };
+    if !begun {
+        // SAFETY: passed on to the caller.
+        unsafe { Words::write(launch, ringscope::Launch::disabled()) };
+    }
 }
 
-fn begin(info: &LaunchInfo, name: &[u8]) -> ringscope::Launch {
-    attach();
+/// # Safety
+///
+/// `launch` may be written.
+#[inline(always)]
+unsafe fn begin(launch: *mut Launch, info: &LaunchInfo, name: &[u8]) {
+    // SAFETY: both are read as what they are. One by one, as C code stored them a moment ago: a wider read waits for both
+    // stores.
+    let (device, stream) = unsafe {
+        (
+            (&raw const info.device).read_volatile(),
+            (&raw const info.stream).read_volatile(),
+        )
+    };
     let mut shape = Shape::NEW
-        .device(info.device)
-        .stream(info.stream)
+        .device(device)
+        .stream(stream)
         .kind(kind(info.kind));
     // A rank may be 0, the others say by 0 that they were not given.
     if info.rank >= 0 {
@@ -96,27 +148,50 @@ fn begin(info: &LaunchInfo, name: &[u8]) -> ringscope::Launch {
     if info.thread_count != 0 {
         shape = shape.thread_count(info.thread_count);
     }
-    let all = [
-        ("parent", info.parent_correlation),
-        ("bytes", info.size_moved_bytes),
-        ("batch", info.batch),
-        ("step", info.step.wrapping_add(1)),
+    let what = (shape, info.correlation);
+    // A step may be 0 too; all ones say that there is none.
+    let step = info.step.wrapping_add(1);
+    // SAFETY: passed on to the caller.
+    unsafe {
+        if info.parent_correlation | info.size_moved_bytes | info.batch | step != 0 {
+            return begin_with_details(launch, info, name, what);
+        }
+        let begun = ringscope::Launch::enter(&PLACE, name, what, &(), Track::THREAD);
+        Words::write(launch, begun);
+    }
+}
+
+/// # Safety
+///
+/// As for [`begin`].
+#[inline(never)]
+unsafe fn begin_with_details(
+    launch: *mut Launch,
+    info: &LaunchInfo,
+    name: &[u8],
+    what: (Shape, u64),
+) {
+    let numbers = [
+        info.parent_correlation,
+        info.size_moved_bytes,
+        info.batch,
+        info.step.wrapping_add(1),
     ];
-    let mut given = [("", 0); 4];
+    let mut given = [(&DETAILS[0], 0); DETAILS.len()];
     let mut count = 0;
-    for (key, number) in all.into_iter().filter(|(_, number)| *number != 0) {
-        // A step may be 0 too; all ones say that there is none.
-        given[count] = (key, if key == "step" { number - 1 } else { number });
-        count += 1;
+    for (key, number) in DETAILS.iter().zip(numbers) {
+        if number != 0 {
+            given[count] = (key, number);
+            count += 1;
+        }
+    }
+    if let Some((_, step)) = given[..count].last_mut().filter(|_| numbers[3] != 0) {
+        *step -= 1;
     }
     let details = Details(&given[..count]);
-    ringscope::Launch::enter(
-        &PLACE,
-        name,
-        (shape, info.correlation),
-        &details,
-        Track::THREAD,
-    )
+    let begun = ringscope::Launch::enter(&PLACE, name, what, &details, Track::THREAD);
+    // SAFETY: passed on to the caller.
+    unsafe { Words::write(launch, begun) };
 }
 
 fn kind(number: u32) -> LaunchKind {
@@ -136,11 +211,11 @@ fn kind(number: u32) -> LaunchKind {
 /// `launch` was begun on this thread and has not ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ringscope_launch_end(launch: *mut Launch) -> Ticket {
-    let ticket = without_panic(None, || {
-        // SAFETY: passed on to the caller; what is read is not used again.
-        Some(unsafe { (*launch).read() }.end())
-    });
-    Words::new(ticket.unwrap_or_else(no_ticket))
+    // SAFETY: passed on to the caller: the words hold a launch.
+    let ticket = Words::copy(unsafe { &**launch.cast::<ringscope::Launch>() });
+    // SAFETY: passed on to the caller; what is read is not used again.
+    without_panic((), || unsafe { drop((*launch).read()) });
+    ticket
 }
 
 /// The id that ties launch, wait and execution together.
@@ -162,10 +237,7 @@ pub unsafe extern "C" fn ringscope_ticket_correlation(ticket: *const Ticket) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ringscope_wait_begin(wait: *mut Wait, ticket: *const Ticket) {
     // SAFETY: passed on to the caller.
-    let begun = without_panic(None, || unsafe {
-        attach();
-        Some((*ticket).read().wait())
-    });
+    let begun = without_panic(None, || unsafe { Some((*ticket).read().wait()) });
     let begun = begun.unwrap_or_else(|| no_ticket().wait());
     // SAFETY: passed on to the caller.
     unsafe { wait.write(Words::new(begun)) };
@@ -195,7 +267,6 @@ pub unsafe extern "C" fn ringscope_device_span(
     clock: Clock,
 ) {
     without_panic((), || {
-        attach();
         // SAFETY: passed on to the caller.
         let (ticket, clock) = unsafe { ((*ticket).read(), clock.read()) };
         ticket.device_span(start_ticks, end_ticks, clock);
@@ -218,7 +289,6 @@ pub unsafe extern "C" fn ringscope_device_tasks(
         if count == 0 {
             return 0;
         }
-        attach();
         // SAFETY: passed on to the caller.
         let (ticket, clock, tasks) = unsafe {
             let tasks = core::slice::from_raw_parts(tasks, count as usize);
@@ -257,7 +327,6 @@ pub unsafe extern "C" fn ringscope_clock_anchor(
     host_after_ticks: u64,
 ) {
     without_panic((), || {
-        attach();
         // SAFETY: passed on to the caller.
         unsafe { clock.read() }.anchor(host_before_ticks, device_ticks, host_after_ticks);
     });

@@ -8,7 +8,7 @@ use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind};
 use ringscope_ringbuf::payload::{ArgType, payload_word};
 use ringscope_ringbuf::ring::Writer;
 
-pub use crate::launch::Details;
+pub use crate::launch::{DetailKey, Details};
 use crate::long_value::LONG_WORDS;
 use crate::name_table::{self, Name, Use};
 use crate::record::Words;

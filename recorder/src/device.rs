@@ -143,16 +143,32 @@ const _: () = assert!(size_of::<DeviceTask>() == 32);
 /// A stream of a device: a row of the time line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stream {
-    pub(crate) device: u32,
-    pub(crate) stream: u32,
+    /// The device's number in the lower half, the stream's in the upper: one word, as tickets are copied.
+    device_and_stream: u64,
 }
 
 impl Stream {
+    #[inline(always)]
+    pub(crate) const fn new(device: u32, stream: u32) -> Stream {
+        Stream {
+            device_and_stream: device as u64 | (stream as u64) << 32,
+        }
+    }
+
+    fn device(self) -> u32 {
+        self.device_and_stream as u32
+    }
+
+    fn stream(self) -> u32 {
+        (self.device_and_stream >> 32) as u32
+    }
+
     /// The stream's lane in `process`, whose file holds it and its clock when this returns; `None` past the cap.
     pub(crate) fn lane_in(self, clock: ClockDomain, process: &Process) -> Option<u16> {
         clock.publish(process);
-        let place = &STREAMS
-            [(self.device.wrapping_mul(67) ^ self.stream ^ clock.id << 5) as usize % STREAM_PLACES];
+        let place = &STREAMS[(self.device().wrapping_mul(67) ^ self.stream() ^ clock.id << 5)
+            as usize
+            % STREAM_PLACES];
         // SAFETY: only `find_stream` stores there, names that live for ever.
         let name = match unsafe { place.load(Ordering::Acquire).as_ref() } {
             Some(name) if self.is_in(name.text(), clock) => name,
@@ -164,18 +180,17 @@ impl Stream {
     /// True when the text is this stream's: compared as words, which takes no call.
     #[inline(always)]
     fn is_in(self, text: &[u8], clock: ClockDomain) -> bool {
-        let wanted = u64::from(self.device) | u64::from(self.stream) << 32;
         text.split_first_chunk().is_some_and(|(numbers, rest)| {
-            u64::from_le_bytes(*numbers) == wanted
+            u64::from_le_bytes(*numbers) == self.device_and_stream
                 && rest.first_chunk().map(|id| u32::from_le_bytes(*id)) == Some(clock.id)
         })
     }
 
     fn text(self, clock: ClockDomain) -> [u8; 12] {
         let mut text = [0; 12];
-        for (bytes, number) in text
-            .chunks_exact_mut(4)
-            .zip([self.device, self.stream, clock.id])
+        for (bytes, number) in
+            text.chunks_exact_mut(4)
+                .zip([self.device(), self.stream(), clock.id])
         {
             bytes.copy_from_slice(&number.to_le_bytes());
         }

@@ -128,10 +128,7 @@ impl Shape {
     }
 
     fn where_it_runs(self) -> Stream {
-        Stream {
-            device: self.numbers[0],
-            stream: self.numbers[1],
-        }
+        Stream::new(self.numbers[0], self.numbers[1])
     }
 
     /// Two numbers a word: bytes that are stored one width and read back another stall the processor.
@@ -329,10 +326,7 @@ impl LaunchTicket {
     const DISABLED: LaunchTicket = LaunchTicket {
         site: None,
         kernel: None,
-        stream: Stream {
-            device: 0,
-            stream: 0,
-        },
+        stream: Stream::new(0, 0),
         correlation: 0,
     };
 
@@ -686,10 +680,40 @@ fn own_words(ring: &ThreadRing, open_slot: u32) -> &[AtomicU64] {
     }
 }
 
+/// The key of a number that only some launches have; looked up once.
+#[cfg(feature = "c-abi")]
+#[derive(Debug)]
+pub struct DetailKey {
+    text: &'static str,
+    name: AtomicPtr<Name>,
+}
+
+#[cfg(feature = "c-abi")]
+impl DetailKey {
+    /// A key that was not used yet.
+    pub const fn new(text: &'static str) -> DetailKey {
+        DetailKey {
+            text,
+            name: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    fn name(&self) -> Option<&'static Name> {
+        // SAFETY: only the line below stores here, names that live for ever.
+        if let Some(name) = unsafe { self.name.load(Ordering::Acquire).as_ref() } {
+            return Some(name);
+        }
+        let name = name_table::find(Use::Key, self.text.as_bytes())?;
+        self.name
+            .store(ptr::from_ref(name).cast_mut(), Ordering::Release);
+        Some(name)
+    }
+}
+
 /// Numbers that only some launches have, with their keys: the arguments of launches from other languages.
 #[cfg(feature = "c-abi")]
 #[derive(Debug)]
-pub struct Details<'a>(pub &'a [(&'static str, u64)]);
+pub struct Details<'a>(pub &'a [(&'a DetailKey, u64)]);
 
 #[cfg(feature = "c-abi")]
 impl Args for Details<'_> {
@@ -703,8 +727,7 @@ impl Args for Details<'_> {
 
     fn put(&self, out: &mut crate::payload::Out<'_>) {
         for (key, number) in self.0 {
-            let key_id = thread::current().zip(name_table::find(Use::Key, key.as_bytes()));
-            match key_id {
+            match thread::current().zip(key.name()) {
                 Some((ring, key)) => {
                     out.fixed(u64::from(key.id_in(ring.process)), 4);
                     out.fixed(ArgType::U64 as u64, 1);

@@ -14,7 +14,7 @@ use ringscope_capi as _;
 /// Shared object with the cases of the plug-in.
 const PLUG_IN: &str = concat!(env!("RINGSCOPE_BENCH_PLUG_IN"), "\0");
 /// Cases of a table.
-const TABLE_LEN: usize = 2;
+const TABLE_LEN: usize = 3;
 
 /// `bench_case` of cases.c.
 #[repr(C)]
