@@ -6,7 +6,7 @@ use std::str::FromStr;
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, EventKind, FLAG_CLIPPED};
+use crate::event::{Event, EventKind, FLAG_CLIPPED, FLAG_OPEN};
 use crate::links::Link;
 use crate::process::Site;
 
@@ -286,6 +286,7 @@ impl Compiled {
             kind: EventKind::Launch,
             sequence: link.sequence,
             source: link.ring,
+            flags: if link.is_open() { FLAG_OPEN } else { 0 },
             ..Event::BLANK
         };
         self.keep(&mut event).then_some(event.start_ns)

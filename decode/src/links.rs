@@ -6,6 +6,7 @@ use std::io;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::event::{Event, EventKind};
+use crate::open_spans::OPEN_SEQUENCE;
 use crate::spill::Spill;
 
 /// Links that a ring keeps in memory.
@@ -47,6 +48,11 @@ pub(crate) const LINK_LEN: usize = size_of::<Link>();
 const _: () = assert!(LINK_LEN == 48);
 
 impl Link {
+    /// True for a launch that stood open: when it was recorded its sequence does not say.
+    pub(crate) fn is_open(&self) -> bool {
+        self.sequence >= OPEN_SEQUENCE
+    }
+
     /// `None` for an event that nothing is tied to.
     pub(crate) fn of(event: &Event, correlation: u64) -> Option<Link> {
         let kind = match event.kind {

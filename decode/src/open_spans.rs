@@ -7,7 +7,7 @@ use crate::event::{Event, FLAG_OPEN};
 use crate::ring::resolve::{Resolver, event_kind, is_host_span};
 
 /// Sequences of open spans lie above those of records. The lower slot was usually taken first: it is the parent.
-const OPEN_SEQUENCE: u64 = 1 << 48;
+pub(crate) const OPEN_SEQUENCE: u64 = 1 << 48;
 
 /// The open spans of a ring, with their payloads. Their end is set when the last sign of life of the process is known.
 pub(crate) fn events(

@@ -6,6 +6,7 @@ mod common;
 
 use common::*;
 use ringscope_decode::launches::{Kernel, Report, StepOfRank, Times, report};
+use ringscope_decode::{Filter, Options, RecordedSince};
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::reader::pack_duration;
 
@@ -315,4 +316,35 @@ fn steps_name_their_critical_rank() {
             ),
         ]
     );
+}
+
+#[test]
+fn a_session_that_leaves_out_an_open_launch_draws_no_arrow_from_it() {
+    let run = TestRun::new();
+    let process = worker(&run, 100, 3, ["matmul"]);
+    let ring = process.ring(0, 6, 101);
+    ring.open_launch(1, 1_000, 1);
+    execute(&ring, 1, 1, 1_100, 50, 1);
+    process.finish();
+    // The execution was recorded after the session began, though it tells of an earlier time.
+    let arrows = |moment_ns: i64| -> Vec<String> {
+        let options = Options {
+            filter: Filter {
+                recorded_since: Some(RecordedSince {
+                    moment_ns,
+                    sequences: Some([((100, 0), 0)].into()),
+                }),
+                ..Filter::default()
+            },
+            ..Options::default()
+        };
+        let events = events(&trace(&run.timeline_with(&options)));
+        let phases = events.iter().map(|event| event["ph"].as_str().unwrap());
+        phases
+            .filter(|phase| ["s", "f"].contains(phase))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(arrows(0), ["s", "f"]);
+    assert_eq!(arrows(i64::MAX), [""; 0]);
 }

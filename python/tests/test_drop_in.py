@@ -198,6 +198,27 @@ class Recorder(unittest.TestCase):
         profile.merge_profile()
         self.assertEqual([e["name"] for e in Trace(self.config.trace_file).spans()], ["second"])
 
+    def test_workers_of_earlier_sessions_leave_no_name(self):
+        profile.configure_profiler(self.config, process_name="main")
+        worker = os.fork()
+        if worker == 0:
+            try:
+                profile.get_profiler(process_name="worker")
+                with profile.profile_span("of worker"):
+                    pass
+            finally:
+                os._exit(0)
+        os.waitpid(worker, 0)
+        profile.merge_profile()
+        self.assertIn("worker", Trace(self.config.trace_file).process_names(worker))
+        self.assertTrue(profile.start_profile())
+        with profile.profile_span("of main"):
+            pass
+        profile.merge_profile()
+        trace = Trace(self.config.trace_file)
+        self.assertEqual((trace.process_names(worker), [e["name"] for e in trace.spans()]), ([], ["of main"]))
+        self.assertEqual(trace.process_names(os.getpid()), ["main"])
+
     def test_an_event_is_of_the_session_that_it_was_recorded_in_whatever_its_time(self):
         profile.configure_profiler(self.config)
         profile.profile_duration("before", dur_us=5, ts_us=1000)

@@ -343,9 +343,18 @@ impl TestRing {
     }
 
     pub fn open_span(&self, site: u32, lane: u16, start: u64, payload: &[u8]) -> Option<u32> {
+        self.open(Kind::Span, site, lane, start, payload)
+    }
+
+    /// A launch that never came back.
+    pub fn open_launch(&self, site: u32, start: u64, correlation: u64) -> Option<u32> {
+        self.open(Kind::Launch, site, 0, start, &correlation.to_le_bytes())
+    }
+
+    fn open(&self, kind: Kind, site: u32, lane: u16, start: u64, payload: &[u8]) -> Option<u32> {
         let (w2, more) = split_payload(payload);
         let span = OpenSpan {
-            site_and_kind: Record::site_and_kind(site, Kind::Span),
+            site_and_kind: Record::site_and_kind(site, kind),
             w2,
             lane,
             payload_len: more.len(),

@@ -63,8 +63,13 @@ def clear(fragments_dir: Path) -> None:
 
 
 def begin(fragments_dir: Path, more_rings: Sequence[Path] = ()) -> None:
-    """A new session: what was recorded up to now is not of it, in the rings of the session and in `more_rings`."""
+    """A new session: what was recorded up to now is not of it, in the rings of the session and in `more_rings`; nor are
+    the names of processes that have ended."""
     fragments_dir.mkdir(parents=True, exist_ok=True)
+    for fragment in fragments_dir.glob("trace.*.jsonl"):
+        pid = fragment.name.split(".")[1]
+        if pid.isdecimal() and _start_time(int(pid)) is None:
+            fragment.unlink(missing_ok=True)
     session = {
         "main_pid": os.getpid(),
         "main_start_time": _start_time(os.getpid()),
