@@ -10,7 +10,7 @@ use std::ops::Range;
 const GROUP: usize = 64;
 
 /// A span that began before what this many blocks earlier had ended is put aside.
-pub(crate) const LOOKBACK: usize = 16;
+pub(crate) const LOOKBACK: usize = 32;
 
 /// The times of some events.
 #[derive(Clone, Copy, Debug)]
