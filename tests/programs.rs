@@ -32,10 +32,20 @@ pub fn mutant(name: &str) -> PathBuf {
             .env("RUSTFLAGS", format!("--cfg ringscope_mutant=\"{name}\""));
         run_build(command);
         let copy = target.join(name);
-        std::fs::copy(target.join(triple()).join("debug/writer"), &copy)
-            .expect("the mutant was built");
+        copy_program(&target.join(triple()).join("debug/writer"), &copy);
         copy
     })
+}
+
+/// Copies a program that is then run. By a process of its own: a descriptor of this one that is open for writing would be inherited
+/// by programs that other tests start meanwhile, and what anybody may write to can't be run.
+pub fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status();
+    assert!(
+        status.expect("cp can be run").success(),
+        "{}",
+        from.display()
+    );
 }
 
 /// The command `ringscope`, as `cargo test --workspace` has built it already.

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use ringscope_ringbuf::layout::DropCause;
 use ringscope_tests::mounts::Mount;
 use ringscope_tests::not_run::is_root;
-use ringscope_tests::programs::{Medium, command, new_dir, writer};
+use ringscope_tests::programs::{Medium, command, copy_program, new_dir, writer};
 use ringscope_tests::run_files::RunFiles;
 
 /// Runs the host as `set_up` says, silently and with its reasons told; returns the lines that tell them.
@@ -111,7 +111,7 @@ fn no_permission() {
     with_mode(dir.path(), 0o755);
     // The target directory may be closed to the other user.
     let copy = dir.path().join("writer");
-    std::fs::copy(writer(), &copy).expect("the writer can be copied");
+    copy_program(&writer(), &copy);
     for (name, value) in [("RINGSCOPE_RUN", "run"), ("RINGSCOPE_DIR", "runs")] {
         let mut seen = Vec::new();
         for log in [None, Some("stderr")] {

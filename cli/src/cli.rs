@@ -246,6 +246,34 @@ impl LimitArgs {
     }
 }
 
+/// How runs are read, and what of them.
+#[derive(Debug, Args)]
+pub(crate) struct ReadingArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    #[command(flatten)]
+    pub(crate) effort: EffortArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// The trace that is written.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// Trace to write; .gz compresses; %p is the process id, %h the host, - standard output
+    #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
+    pub(crate) output: PathBuf,
+    /// Format [default: perfetto for names that end in .pftrace or .pftrace.gz, else chrome]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<FormatName>,
+    /// Order of the events in the file
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = OrderName::Time)]
+    pub(crate) order: OrderName,
+    /// What time stamps count from
+    #[arg(long, value_name = "BASE", value_enum, default_value_t = TimeBaseName::Run)]
+    pub(crate) time_base: TimeBaseName,
+}
+
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
   ringscope doctor                                   can this machine record, and what does a span cost here?
@@ -288,18 +316,8 @@ pub(crate) struct DecodeArgs {
     /// Run directory, directory of runs, pack, or process id [default: the newest run]
     #[arg(value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// Trace to write; .gz compresses; %p is the process id, %h the host, - standard output
-    #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
-    pub(crate) output: PathBuf,
-    /// Format [default: perfetto for names that end in .pftrace or .pftrace.gz, else chrome]
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    pub(crate) format: Option<FormatName>,
-    /// Order of the events in the file
-    #[arg(long, value_name = "ORDER", value_enum, default_value_t = OrderName::Time)]
-    pub(crate) order: OrderName,
-    /// What time stamps count from
-    #[arg(long, value_name = "BASE", value_enum, default_value_t = TimeBaseName::Run)]
-    pub(crate) time_base: TimeBaseName,
+    #[command(flatten)]
+    pub(crate) trace: TraceArgs,
     /// Move processes until the instant or span of this name, such as a barrier, stands at one moment in all of
     /// them, and tell how far each was off; the trace's metadata says it as shift_ns
     #[arg(long, value_name = "NAME")]
@@ -309,11 +327,7 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "WHAT")]
     pub(crate) split_by: Option<SplitBy>,
     #[command(flatten)]
-    pub(crate) filter: FilterArgs,
-    #[command(flatten)]
-    pub(crate) effort: EffortArgs,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) reading: ReadingArgs,
 }
 
 /// Format of a trace.
@@ -365,18 +379,8 @@ pub(crate) struct SnapshotArgs {
     /// How far back; a number alone means seconds
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) last: SpanOfTime,
-    /// Trace to write; .gz compresses; %p is the process id, %h the host, - standard output
-    #[arg(short, long, value_name = "OUT", default_value = "trace.json")]
-    pub(crate) output: PathBuf,
-    /// Format [default: perfetto for names that end in .pftrace or .pftrace.gz, else chrome]
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    pub(crate) format: Option<FormatName>,
-    /// Order of the events in the file
-    #[arg(long, value_name = "ORDER", value_enum, default_value_t = OrderName::Time)]
-    pub(crate) order: OrderName,
-    /// What time stamps count from
-    #[arg(long, value_name = "BASE", value_enum, default_value_t = TimeBaseName::Run)]
-    pub(crate) time_base: TimeBaseName,
+    #[command(flatten)]
+    pub(crate) trace: TraceArgs,
     #[command(flatten)]
     pub(crate) filter: EventFilterArgs,
     #[command(flatten)]
@@ -427,11 +431,7 @@ pub(crate) struct StatsArgs {
     #[arg(long)]
     pub(crate) csv: bool,
     #[command(flatten)]
-    pub(crate) filter: FilterArgs,
-    #[command(flatten)]
-    pub(crate) effort: EffortArgs,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) reading: ReadingArgs,
 }
 
 /// What a row of `stats` stands for.
@@ -527,11 +527,7 @@ pub(crate) struct DiffArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) filter: FilterArgs,
-    #[command(flatten)]
-    pub(crate) effort: EffortArgs,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) reading: ReadingArgs,
 }
 
 /// What `diff` compares.

@@ -106,24 +106,28 @@ fn progress_bar(events: u64) -> ProgressBar {
 
 /// Runs `ringscope decode`.
 pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
-    let runs = selection::open(&args.runs, &args.limits.limits())?;
-    let path = output::expand(&args.output, first_pid(&runs));
-    let mut options = filter::options(&args.filter, &args.effort, args.time_base.into());
+    let runs = selection::open(&args.runs, &args.reading.limits.limits())?;
+    let path = output::expand(&args.trace.output, first_pid(&runs));
+    let mut options = filter::options(
+        &args.reading.filter,
+        &args.reading.effort,
+        args.trace.time_base.into(),
+    );
     if let Some(name) = &args.align {
         align::add(&mut options, &runs, name)?;
     }
     // Opened before the long work, so that a place that can't be written is told at once.
     let output = match args.split_by {
-        None => Some(Output::open(&path, threads(args.effort.jobs))?),
+        None => Some(Output::open(&path, threads(args.reading.effort.jobs))?),
         Some(_) => None,
     };
     let timeline =
         Timeline::build(&runs, &options).map_err(|error| Failure::of("decode", error))?;
     let complaints = losses::complain(&timeline);
-    let format = args.format.unwrap_or_else(|| format_of(&path));
+    let format = args.trace.format.unwrap_or_else(|| format_of(&path));
     let written = match (output, args.split_by) {
         (Some(output), _) => {
-            let written = write_trace(&timeline, format, args.order.into(), output, &path)?;
+            let written = write_trace(&timeline, format, args.trace.order.into(), output, &path)?;
             vec![(path, written)]
         }
         (None, by) => write_parts(args, &runs, &options, &timeline, &path, by)?,
@@ -131,7 +135,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     for (path, written) in &written {
         tell(path, written);
     }
-    Ok(losses::exit_code(complaints, args.effort.strict))
+    Ok(losses::exit_code(complaints, args.reading.effort.strict))
 }
 
 fn write_parts(
@@ -147,7 +151,7 @@ fn write_parts(
         let why = "expected a file name for several traces, found something that holds one";
         return Err(Failure::new("split", path.display(), why));
     };
-    let format = args.format.unwrap_or_else(|| format_of(path));
+    let format = args.trace.format.unwrap_or_else(|| format_of(path));
     let splitting = Splitting {
         runs,
         options,
@@ -156,8 +160,8 @@ fn write_parts(
         path,
     };
     splitting.write(by, |timeline, path| {
-        let output = Output::open(path, threads(args.effort.jobs))?;
-        write_trace(timeline, format, args.order.into(), output, path)
+        let output = Output::open(path, threads(args.reading.effort.jobs))?;
+        write_trace(timeline, format, args.trace.order.into(), output, path)
     })
 }
 

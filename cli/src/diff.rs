@@ -91,13 +91,13 @@ pub(crate) fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Strict);
     }
     let complaints = complaints_a + complaints_b;
-    Ok(losses::exit_code(complaints, args.effort.strict))
+    Ok(losses::exit_code(complaints, args.reading.effort.strict))
 }
 
 /// The table of one side, and how much is missing from it.
 fn rows(args: &DiffArgs, run: &Path) -> Result<(Vec<Row>, usize), Failure> {
-    let runs = selection::open(&[run.to_owned()], &args.limits.limits())?;
-    let options = filter::options(&args.filter, &args.effort, TimeBase::Run);
+    let runs = selection::open(&[run.to_owned()], &args.reading.limits.limits())?;
+    let options = filter::options(&args.reading.filter, &args.reading.effort, TimeBase::Run);
     let timeline = Timeline::build(&runs, &options).map_err(|error| Failure::of("diff", error))?;
     let is_whole =
         !timeline.losses.any() && timeline.problems.is_empty() && timeline.warnings.is_empty();

@@ -30,8 +30,8 @@ impl From<SortName> for SortKey {
 
 /// Runs `ringscope stats`.
 pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
-    let runs = selection::open(&args.runs, &args.limits.limits())?;
-    let options = filter::options(&args.filter, &args.effort, TimeBase::Run);
+    let runs = selection::open(&args.runs, &args.reading.limits.limits())?;
+    let options = filter::options(&args.reading.filter, &args.reading.effort, TimeBase::Run);
     let timeline =
         Timeline::build(&runs, &options).map_err(|error| Failure::of("decode", error))?;
     let complaints = losses::complain(&timeline);
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
         .map_err(|error| Failure::stdout(&error))?;
-    Ok(losses::exit_code(complaints, args.effort.strict))
+    Ok(losses::exit_code(complaints, args.reading.effort.strict))
 }
 
 fn of_launches(args: &StatsArgs, timeline: &Timeline) -> Result<String, Failure> {

@@ -151,6 +151,31 @@ impl RunFile {
         )
     }
 
+    /// Opens a file that holds records, and reads its header `H`, which begins with the common part.
+    fn open_records<H: FromBytes + IntoBytes + Immutable>(
+        path: &Path,
+        magic: [u8; 8],
+    ) -> Result<(RunFile, H), FileError> {
+        let file = RunFile::open(path)?;
+        let mut header = H::new_zeroed();
+        file.read_at(0, header.as_mut_bytes())?;
+        let start = file.check_start(header.as_bytes(), magic)?;
+        let record_len = start.record_len.get();
+        if record_len as usize != RECORD_LEN {
+            return Err(file.unexpected(10, "record length", RECORD_LEN, record_len));
+        }
+        Ok((file, header))
+    }
+
+    /// Checks that a ring of 2^`capacity_log2` records can be.
+    fn check_capacity(&self, capacity_log2: u32) -> Result<(), FileError> {
+        if (MIN_CAPACITY_LOG2..=MAX_CAPACITY_LOG2).contains(&capacity_log2) {
+            return Ok(());
+        }
+        let found = format!("2^{capacity_log2}");
+        Err(self.unexpected(56, "capacity", "2^6 to 2^25 records", found))
+    }
+
     /// Checks magic, version, byte order, features and check sum of a header whose first `bytes` were read.
     fn check_start(&self, bytes: &[u8], magic: [u8; 8]) -> Result<FileStart, FileError> {
         let (start, _) = FileStart::read_from_prefix(bytes).map_err(|_| {

@@ -4,8 +4,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use zerocopy::FromBytes;
-
 use super::{FileError, FileErrorKind, RunFile, sealed};
 use crate::layout::*;
 use crate::reader::{Head, OpenState, Source, settled_open_slot};
@@ -40,24 +38,9 @@ impl RingFile {
     ///
     /// When the file can't be read, is shorter than its capacity demands, or its header is damaged.
     pub fn open(path: &Path) -> Result<RingFile, FileError> {
-        let file = RunFile::open(path)?;
-        let mut bytes = [0; RING_STATIC_LEN];
-        file.read_at(0, &mut bytes)?;
-        let start = file.check_start(&bytes, RING_MAGIC)?;
-        let header = RingHeader::read_from_bytes(&bytes)
-            .map_err(|_| file.unexpected(0, "ring header", RING_STATIC_LEN, bytes.len()))?;
-        if start.record_len.get() as usize != RECORD_LEN {
-            return Err(file.unexpected(10, "record length", RECORD_LEN, start.record_len.get()));
-        }
+        let (file, header): (_, RingHeader) = RunFile::open_records(path, RING_MAGIC)?;
         let capacity_log2 = header.capacity_log2.get();
-        if !(MIN_CAPACITY_LOG2..=MAX_CAPACITY_LOG2).contains(&capacity_log2) {
-            return Err(file.unexpected(
-                56,
-                "capacity",
-                "2^6 to 2^25 records",
-                format!("2^{capacity_log2}"),
-            ));
-        }
+        file.check_capacity(capacity_log2)?;
         let slots = header.open_slot_count.get() as usize;
         if slots > MAX_OPEN_SLOTS || header.open_slot_len.get() as usize != OPEN_SLOT_LEN {
             return Err(file.unexpected(
@@ -67,7 +50,7 @@ impl RingFile {
                 format!("{slots} of {} bytes", header.open_slot_len.get()),
             ));
         }
-        let header_len = start.header_len.get() as u64;
+        let header_len = header.start.header_len.get() as u64;
         if header_len != ring_header_len(slots) as u64 {
             return Err(file.unexpected(12, "header length", ring_header_len(slots), header_len));
         }

@@ -67,40 +67,12 @@ impl SegmentFile {
     ///
     /// When the file can't be read or its header is damaged.
     pub fn open(path: &Path) -> Result<SegmentFile, FileError> {
-        let file = RunFile::open(path)?;
-        let mut bytes = [0; SEGMENTS_HEADER_LEN];
-        file.read_at(0, &mut bytes)?;
-        let start = file.check_start(&bytes, SEGMENTS_MAGIC)?;
-        for (offset, what, expected, found) in [
-            (
-                10,
-                "record length",
-                RECORD_LEN as u32,
-                start.record_len.get().into(),
-            ),
-            (
-                12,
-                "header length",
-                SEGMENTS_HEADER_LEN as u32,
-                start.header_len.get(),
-            ),
-        ] {
-            if found != expected {
-                return Err(file.unexpected(offset, what, expected, found));
-            }
+        let (file, header): (_, SegmentsHeader) = RunFile::open_records(path, SEGMENTS_MAGIC)?;
+        let header_len = header.start.header_len.get();
+        if header_len as usize != SEGMENTS_HEADER_LEN {
+            return Err(file.unexpected(12, "header length", SEGMENTS_HEADER_LEN, header_len));
         }
-        let header = SegmentsHeader::read_from_bytes(&bytes).map_err(|_| {
-            file.unexpected(0, "segment file header", SEGMENTS_HEADER_LEN, bytes.len())
-        })?;
-        let capacity_log2 = header.capacity_log2.get();
-        if !(MIN_CAPACITY_LOG2..=MAX_CAPACITY_LOG2).contains(&capacity_log2) {
-            return Err(file.unexpected(
-                56,
-                "capacity",
-                "2^6 to 2^25 records",
-                format!("2^{capacity_log2}"),
-            ));
-        }
+        file.check_capacity(header.capacity_log2.get())?;
         let mut found = SegmentFile {
             file,
             header,
