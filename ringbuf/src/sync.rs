@@ -52,7 +52,7 @@ pub(crate) fn add_unshared(word: &AtomicU64, n: u64) -> u64 {
 /// twice, some may be left out.
 ///
 /// Of two plain additions on one counter, neither sees the numbers before and after its own lie one apart when the
-/// other came in between: a third of what the exchange in [`add_unshared`] takes.
+/// other came in between: a third of what the exchange in `add_unshared` takes.
 #[inline(always)]
 pub fn next_unshared(word: &AtomicU64) -> u64 {
     #[cfg(all(not(loom), target_arch = "x86_64"))]
