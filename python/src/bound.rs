@@ -122,15 +122,14 @@ pub(crate) unsafe fn prepare() -> bool {
     members[0].type_code = Py_T_PYSSIZET;
     members[0].offset = offset;
     members[0].flags = Py_READONLY;
-    let mut slots = [
+    let slots = [
         slot(Py_tp_dealloc, release as *mut c_void),
         slot(Py_tp_call, call as *mut c_void),
         slot(Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
     ];
     let name = c"ringscope._ringscope.BoundMethod";
     // SAFETY: the slots end with an empty one.
-    let class = unsafe { make_type(name, size_of::<Bound>(), HAVE_VECTORCALL, &mut slots) };
+    let class = unsafe { make_type(name, size_of::<Bound>(), HAVE_VECTORCALL, &slots) };
     BOUND_TYPE.store(class, Ordering::Relaxed);
     !class.is_null()
 }
@@ -145,14 +144,11 @@ pub(crate) unsafe fn hand_out(
     class: *mut PyTypeObject,
     methods: &[(&'static CStr, usize)],
 ) -> bool {
-    let mut slots = [
-        slot(Py_tp_descr_get, bind as *mut c_void),
-        slot(0, ptr::null_mut()),
-    ];
+    let slots = [slot(Py_tp_descr_get, bind as *mut c_void)];
     // SAFETY: passed on to the caller; new objects are checked, and held by the type for ever.
     unsafe {
         let name = c"ringscope._ringscope.Method";
-        let kind = make_type(name, size_of::<Method>(), 0, &mut slots);
+        let kind = make_type(name, size_of::<Method>(), 0, &slots);
         !kind.is_null()
             && methods.iter().all(|&(name, offset)| {
                 let unbound = PyObject_GetAttrString(class.cast(), name.as_ptr());

@@ -437,17 +437,16 @@ static METHODS: [Method; 8] = [
 ///
 /// `module` is the module being made.
 pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
-    let mut slots = [
+    let slots = [
         slot(Py_tp_dealloc, dealloc as *mut c_void),
         slot(Py_tp_new, PyType_GenericNew as *mut c_void),
         slot(Py_tp_methods, METHODS[0].definition().cast()),
-        slot(0, ptr::null_mut()),
     ];
     let name = c"ringscope._ringscope.Recorder";
     // SAFETY: passed on to the caller; the type is held for ever.
     unsafe {
         let size = size_of::<Recorder>();
-        let class = make_type(name, size, Py_TPFLAGS_BASETYPE as u32, &mut slots);
+        let class = make_type(name, size, Py_TPFLAGS_BASETYPE as u32, &slots);
         if class.is_null() || !no_span::prepare() {
             return false;
         }

@@ -115,13 +115,14 @@ pub(crate) fn slot(number: c_int, pfunc: *mut c_void) -> PyType_Slot {
 ///
 /// # Safety
 ///
-/// The slots end with an empty one, and are true of the type.
+/// The slots are true of the type.
 pub(crate) unsafe fn make_type(
     name: &'static CStr,
     size_bytes: usize,
     more_flags: u32,
-    slots: &mut [PyType_Slot],
+    slots: &[PyType_Slot],
 ) -> *mut PyTypeObject {
+    let mut slots = [slots, &[slot(0, ptr::null_mut())]].concat();
     let mut spec = PyType_Spec {
         name: name.as_ptr(),
         basicsize: size_bytes as c_int,

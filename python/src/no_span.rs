@@ -58,14 +58,11 @@ static FUNCTIONS: [(&CStr, Method); 2] = [
 ///
 /// The GIL is held.
 pub(crate) unsafe fn prepare() -> bool {
-    let mut slots = [
-        slot(Py_tp_methods, METHODS[0].definition().cast()),
-        slot(0, ptr::null_mut()),
-    ];
+    let slots = [slot(Py_tp_methods, METHODS[0].definition().cast())];
     let name = c"ringscope._ringscope.NoSpan";
     // SAFETY: passed on to the caller; the type, its one object and its functions are held for ever.
     unsafe {
-        let class = make_type(name, size_of::<PyObject>(), 0, &mut slots).cast::<PyObject>();
+        let class = make_type(name, size_of::<PyObject>(), 0, &slots).cast::<PyObject>();
         if class.is_null() {
             return false;
         }

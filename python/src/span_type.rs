@@ -235,37 +235,25 @@ const LAP_DOC: &CStr = c"Adjacent spans that share their clock reads; made by la
 ///
 /// `module` is the module being made.
 pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
-    let mut slots = [
+    let slots = [
         slot(Py_tp_dealloc, span::dealloc as *mut c_void),
         slot(Py_tp_methods, METHODS[0].definition().cast()),
         slot(Py_tp_new, construct as *mut c_void),
         slot(Py_tp_call, call as *mut c_void),
         slot(Py_tp_doc, SPAN_DOC.as_ptr().cast_mut().cast()),
-        slot(0, ptr::null_mut()),
     ];
-    let mut lap_slots = [
+    let lap_slots = [
         slot(Py_tp_dealloc, span::dealloc as *mut c_void),
         slot(Py_tp_methods, LAP_METHODS[0].definition().cast()),
         slot(Py_tp_new, refuse as *mut c_void),
         slot(Py_tp_doc, LAP_DOC.as_ptr().cast_mut().cast()),
-        slot(0, ptr::null_mut()),
     ];
     // SAFETY: passed on to the caller.
     unsafe {
         bound::prepare()
-            && add_type(
-                module,
-                (c"ringscope.Span", c"Span"),
-                &mut slots,
-                &span::TYPE,
-            )
+            && add_type(module, (c"ringscope.Span", c"Span"), &slots, &span::TYPE)
             && bound::hand_out(span::class(), span::BOUND_METHODS)
-            && add_type(
-                module,
-                (c"ringscope.Lap", c"Lap"),
-                &mut lap_slots,
-                &LAP_TYPE,
-            )
+            && add_type(module, (c"ringscope.Lap", c"Lap"), &lap_slots, &LAP_TYPE)
     }
 }
 
@@ -275,7 +263,7 @@ pub(crate) unsafe fn add_types(module: *mut PyObject) -> bool {
 unsafe fn add_type(
     module: *mut PyObject,
     (full_name, name): (&'static CStr, &'static CStr),
-    slots: &mut [PyType_Slot],
+    slots: &[PyType_Slot],
     place: &AtomicPtr<PyTypeObject>,
 ) -> bool {
     // SAFETY: passed on to the caller; the type is held for ever.
