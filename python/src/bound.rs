@@ -128,7 +128,7 @@ pub(crate) unsafe fn prepare() -> bool {
         slot(Py_tp_members, members.as_mut_ptr().cast()),
     ];
     let name = c"ringscope._ringscope.BoundMethod";
-    // SAFETY: the slots end with an empty one.
+    // SAFETY: the slots are those of a type of `Bound` objects.
     let class = unsafe { make_type(name, size_of::<Bound>(), HAVE_VECTORCALL, &slots) };
     BOUND_TYPE.store(class, Ordering::Relaxed);
     !class.is_null()
