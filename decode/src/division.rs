@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use zerocopy::IntoBytes;
 
 use crate::engine::{Engine, NumbersPlace, Scope, Split, row_order};
-use crate::lanes::{Ends, Placed, SplitLane, Splitter};
+use crate::event::Event;
+use crate::lanes::{Ends, Interval, Placed, SplitLane, Splitter};
 use crate::pipeline::{self, Stages};
 use crate::ring::gather::{Gatherer, RowSet};
 
@@ -78,6 +79,7 @@ struct Progress {
 #[derive(Default)]
 struct Room {
     gatherer: Gatherer,
+    intervals: Vec<Interval>,
     ends: Ends,
     placed: Vec<Placed>,
     numbers: Vec<u32>,
@@ -97,20 +99,22 @@ impl Stages for Pass<'_> {
         let (from_ns, to_ns) = (self.cuts[piece], self.cuts[piece + 1]);
         self.engine
             .gather(&mut room.gatherer, scope, from_ns, to_ns)?;
-        room.gatherer
-            .events
-            .retain(|event| event.kind.is_interval());
-        room.gatherer.sort(from_ns, row_order);
-        room.ends.sort(&room.gatherer.events);
+        let intervals = &mut room.intervals;
+        intervals.clear();
+        let visit = |event: &Event| {
+            if event.kind.is_interval() {
+                intervals.push(Interval::of(event));
+            }
+        };
+        room.gatherer.for_each_in_order(from_ns, row_order, visit);
+        room.ends.sort(&room.intervals);
         Ok(())
     }
 
     fn in_turn(&self, _piece: usize, room: &mut Room) -> io::Result<()> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let events = &room.gatherer.events;
-        progress
-            .splitter
-            .place(events, &room.ends, &mut room.placed);
+        let splitter = &mut progress.splitter;
+        splitter.place(&room.intervals, &room.ends, &mut room.placed);
         let len_bytes = room.placed.len() * size_of::<u32>();
         room.offset = self.engine.storage.spill.reserve(len_bytes as u64);
         progress.places.push(NumbersPlace {

@@ -50,6 +50,30 @@ pub(crate) struct Splitter {
     waiting: BinaryHeap<Reverse<Waiting>>,
 }
 
+/// What is placed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interval {
+    start_ns: i64,
+    end_ns: i64,
+    row: u32,
+}
+
+impl Interval {
+    /// Of an event on its row.
+    pub(crate) fn of(event: &Event) -> Interval {
+        Interval {
+            start_ns: event.start_ns,
+            end_ns: event.end_ns,
+            row: event.lane,
+        }
+    }
+
+    /// False for what takes no time: nothing can be inside it, and it keeps nothing off its lane.
+    fn is_open_for_a_while(&self) -> bool {
+        self.end_ns > self.start_ns
+    }
+}
+
 /// Where an interval was placed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Placed {
@@ -80,18 +104,18 @@ pub(crate) struct Ends {
 
 impl Ends {
     /// Looks at the intervals of a slice, which are in row order.
-    pub(crate) fn sort(&mut self, events: &[Event]) {
+    pub(crate) fn sort(&mut self, intervals: &[Interval]) {
         self.keys.clear();
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else {
             return;
         };
         self.first_ns = first.start_ns;
-        let has_keys = keys::key(self.since_ns(last.start_ns), events.len()).is_some();
+        let has_keys = keys::key(self.since_ns(last.start_ns), intervals.len()).is_some();
         self.last_ns = if has_keys { last.start_ns } else { i64::MIN };
         // Of two that end at once the later placed may be inside the other: it comes first.
-        for (index, event) in events.iter().enumerate().rev() {
-            if self.has(event) {
-                let key = keys::key(self.since_ns(event.end_ns), index);
+        for (index, interval) in intervals.iter().enumerate().rev() {
+            if self.has(interval) {
+                let key = keys::key(self.since_ns(interval.end_ns), index);
                 self.keys.extend(key);
             }
         }
@@ -103,14 +127,9 @@ impl Ends {
     }
 
     /// True when a span of the slice is among them.
-    fn has(&self, event: &Event) -> bool {
-        is_open_for_a_while(event) && event.end_ns <= self.last_ns
+    fn has(&self, interval: &Interval) -> bool {
+        interval.is_open_for_a_while() && interval.end_ns <= self.last_ns
     }
-}
-
-/// False for what takes no time: nothing can be inside it, and it keeps nothing off its lane.
-fn is_open_for_a_while(event: &Event) -> bool {
-    event.end_ns > event.start_ns
 }
 
 impl Splitter {
@@ -127,27 +146,27 @@ impl Splitter {
     }
 
     /// Places the intervals of the next slice, whose `ends` are sorted.
-    pub(crate) fn place(&mut self, events: &[Event], ends: &Ends, placed: &mut Vec<Placed>) {
+    pub(crate) fn place(&mut self, intervals: &[Interval], ends: &Ends, placed: &mut Vec<Placed>) {
         placed.clear();
         let mut ending = ends.keys.iter().peekable();
-        for event in events {
+        for interval in intervals {
             // Spans of this slice first: they are inside those of earlier ones.
-            let last_key = keys::last_key(ends.since_ns(event.start_ns));
+            let last_key = keys::last_key(ends.since_ns(interval.start_ns));
             while let Some(key) = ending.next_if(|key| **key <= last_key) {
                 self.end(placed[keys::index(*key)]);
             }
-            self.end_waiting(event.start_ns);
-            let row = &mut self.rows[event.lane as usize];
-            let lane = row.first_that_takes(event.end_ns);
+            self.end_waiting(interval.start_ns);
+            let row = &mut self.rows[interval.row as usize];
+            let lane = row.first_that_takes(interval.end_ns);
             let place = Placed {
                 lane: lane as u32,
-                row: event.lane,
-                outer_end_ns: row.begin(lane, event),
+                row: interval.row,
+                outer_end_ns: row.begin(lane, interval),
             };
             placed.push(place);
-            if is_open_for_a_while(event) && !ends.has(event) {
+            if interval.is_open_for_a_while() && !ends.has(interval) {
                 self.waiting.push(Reverse(Waiting {
-                    end_ns: event.end_ns,
+                    end_ns: interval.end_ns,
                     placed: place,
                 }));
             }
@@ -175,8 +194,11 @@ impl Splitter {
 
 /// The lanes of a single row with these intervals, which are in row order.
 pub(crate) fn of_row(events: &[Event]) -> Vec<SplitLane> {
-    let alone = events.iter().map(|event| Event { lane: 0, ..*event });
-    let alone: Vec<Event> = alone.collect();
+    let alone = events.iter().map(|event| Interval {
+        row: 0,
+        ..Interval::of(event)
+    });
+    let alone: Vec<Interval> = alone.collect();
     let (mut splitter, mut ends) = (Splitter::new(1), Ends::default());
     ends.sort(&alone);
     splitter.place(&alone, &ends, &mut Vec::new());
@@ -246,15 +268,15 @@ impl SplitRow {
     }
 
     /// Puts an interval on a lane; the end of what is around it there.
-    fn begin(&mut self, number: usize, event: &Event) -> i64 {
+    fn begin(&mut self, number: usize, interval: &Interval) -> i64 {
         let lane = &mut self.lanes[number];
         lane.count += 1;
         lane.depth = lane.depth.max(lane.open + 1);
         let innermost_ns = &mut self.innermost_ns[number / BLOCK][number % BLOCK];
         let outer_end_ns = *innermost_ns;
-        if is_open_for_a_while(event) {
+        if interval.is_open_for_a_while() {
             lane.open += 1;
-            *innermost_ns = event.end_ns;
+            *innermost_ns = interval.end_ns;
         }
         outer_end_ns
     }
@@ -331,8 +353,9 @@ mod tests {
         let (mut ends, mut placed, mut lane_of) = (Ends::default(), Vec::new(), Vec::new());
         let slice_of = |event: &Event| cuts.iter().filter(|cut| **cut <= event.start_ns).count();
         for slice in events.chunk_by(|a, b| slice_of(a) == slice_of(b)) {
-            ends.sort(slice);
-            splitter.place(slice, &ends, &mut placed);
+            let slice: Vec<Interval> = slice.iter().map(Interval::of).collect();
+            ends.sort(&slice);
+            splitter.place(&slice, &ends, &mut placed);
             lane_of.extend(placed.iter().map(|placed| placed.lane));
         }
         let lanes = splitter.into_lanes().collect();

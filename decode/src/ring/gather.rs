@@ -555,6 +555,28 @@ impl Gatherer {
         self.settle(order);
     }
 
+    /// Visits the events in the order that [`Gatherer::sort`] puts them in, without moving them.
+    pub(crate) fn for_each_in_order(
+        &mut self,
+        start_ns: i64,
+        order: impl Fn(&Event, &Event) -> Ordering,
+        visit: impl FnMut(&Event),
+    ) {
+        if !self.make_keys(start_ns) {
+            self.sort(start_ns, order);
+            return self.events.iter().for_each(visit);
+        }
+        keys::sort(&mut self.keys, &mut self.other_keys);
+        let event = |key: &u64| &self.events[keys::index(*key)];
+        let same_start = |a: &u64, b: &u64| keys::since_ns(*a) == keys::since_ns(*b);
+        for tie in self.keys.chunk_by_mut(same_start) {
+            if tie.len() > 1 {
+                tie.sort_unstable_by(|a, b| order(event(a), event(b)));
+            }
+        }
+        self.keys.iter().map(event).for_each(visit);
+    }
+
     /// Puts the events that start at the same moment in order.
     pub(crate) fn settle(&mut self, order: impl Fn(&Event, &Event) -> Ordering) {
         for_each_tie(&mut self.events, |tie| tie.sort_unstable_by(&order));
