@@ -322,6 +322,10 @@ pub(crate) struct DecodeArgs {
     /// them, and tell how far each was off; the trace's metadata says it as shift_ns
     #[arg(long, value_name = "NAME")]
     pub(crate) align: Option<String>,
+    /// Give device work slack_ns in its arguments: how far off its start and end may be at most, by the anchors, or the
+    /// launches and waits, around them; left out where nothing bounds it
+    #[arg(long)]
+    pub(crate) slack: bool,
     /// Write several traces that load by themselves: one a rank, one every so many seconds (10s), or one every
     /// so many bytes (100MiB). OUT trace.json becomes trace.rank-0.json, trace.001.json, …
     #[arg(long, value_name = "WHAT")]

@@ -113,6 +113,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
         &args.reading.effort,
         args.trace.time_base.into(),
     );
+    options.device_slack = args.slack;
     if let Some(name) = &args.align {
         align::add(&mut options, &runs, name)?;
     }

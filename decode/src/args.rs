@@ -12,7 +12,7 @@ use crate::rows::RowKind;
 use crate::timeline::Timeline;
 
 /// Keys that the decoder adds.
-pub(crate) const OWN_KEYS: [&str; 12] = [
+pub(crate) const OWN_KEYS: [&str; 13] = [
     "records",
     "cause",
     "tasks",
@@ -22,6 +22,7 @@ pub(crate) const OWN_KEYS: [&str; 12] = [
     "received_before_ns",
     "device",
     "stream",
+    "slack_ns",
     "device_time",
     "ringscope.open",
     "ringscope.clipped",
@@ -195,6 +196,9 @@ fn put_facts<'a>(timeline: &'a Timeline, event: &Event, out: &mut Vec<Arg<'a>>) 
     {
         put(out, "device", Value::U64(device));
         put(out, "stream", Value::U64(stream));
+        if let Some(slack_ns) = timeline.slack_ns(event) {
+            put(out, "slack_ns", Value::U64(slack_ns));
+        }
     }
     if event.flags & FLAG_NO_DEVICE_TIME != 0 {
         put(out, "device_time", text(b"unavailable"));

@@ -26,6 +26,7 @@ use crate::ring::scan::{self, RingPlace};
 use crate::ring::source::Storage;
 use crate::rows::{Row, RowKind, Rows};
 use crate::run::Run;
+use crate::slack::DeviceSlack;
 use crate::survey;
 use crate::timeline::{Extent, Options, Source, Timeline};
 
@@ -124,6 +125,10 @@ impl<'a> Assembly<'a> {
         }
         self.rank(&lanes);
         self.warn_of_the_unplaced();
+        let device_slack = options.device_slack.then(|| {
+            let Assembly { rows, engine, .. } = &self;
+            DeviceSlack::of(&lanes, &rows.rows, &engine.recorders, &rows.domains)
+        });
         let whole = self.finish(options, bounds);
         Ok(Timeline {
             lanes,
@@ -132,6 +137,7 @@ impl<'a> Assembly<'a> {
             wall_ns,
             window_ns,
             is_filtered: event_count < before,
+            device_slack,
             pool,
             cuts: whole.engine.cuts_with_clipped(cuts),
             ..whole
@@ -181,6 +187,7 @@ impl<'a> Assembly<'a> {
             event_count: 0,
             extent: Extent::default(),
             is_filtered: false,
+            device_slack: None,
             pool: None,
             cuts: Vec::new(),
             engine: self.engine,
@@ -664,8 +671,9 @@ impl<'a> Assembly<'a> {
         let extent = self.extent();
         let first_ns = extent.first_ns.unwrap_or(0);
         let end_ns = extent.end_ns.unwrap_or(first_ns);
-        let describe = |(process, domain): &(u32, Domain)| {
-            let pid = self.rows.processes[*process as usize].pid;
+        let describe = |(recorder, domain): &(u32, Domain)| {
+            let process = self.rows.process_of[*recorder as usize];
+            let pid = self.rows.processes[process as usize].pid;
             domain.describe(pid, first_ns, end_ns)
         };
         self.rows.domains.iter().map(describe).collect()

@@ -245,6 +245,38 @@ impl Conversion {
     }
 }
 
+impl Conversion {
+    /// How far off a moment near `ns` may be: between two pairs as much of each as lies near to it, beyond them as
+    /// [`Conversion::uncertainty_ns`] has it. `None` when the slope is a guess.
+    pub(crate) fn uncertainty_at(&self, ns: i64) -> Option<u64> {
+        let (Some(first), Some(last)) = (self.pairs.first(), self.pairs.last()) else {
+            return Some(0);
+        };
+        if !self.slope_is_known {
+            return None;
+        }
+        let after = self.pairs.partition_point(|pair| pair.mono_ns <= ns);
+        if let Some(before) = after.checked_sub(1)
+            && let (Some(before), Some(next)) = (self.pairs.get(before), self.pairs.get(after))
+        {
+            let len_ns = u128::from(next.mono_ns.abs_diff(before.mono_ns));
+            let since_ns = u128::from(ns.abs_diff(before.mono_ns));
+            let sum = u128::from(before.uncertainty_ns) * (len_ns - since_ns)
+                + u128::from(next.uncertainty_ns) * since_ns;
+            return u64::try_from(sum.div_ceil(len_ns.max(1))).ok();
+        }
+        let nearest = if after == 0 { first } else { last };
+        let span_ns = u128::from(last.mono_ns.abs_diff(first.mono_ns));
+        let slope_error_ns = u128::from(first.uncertainty_ns) + u128::from(last.uncertainty_ns);
+        let beyond_ns = u128::from(nearest.mono_ns.abs_diff(ns));
+        let extra_ns = (slope_error_ns * beyond_ns)
+            .checked_div(span_ns)
+            .unwrap_or(0);
+        let extra_ns = u64::try_from(extra_ns).unwrap_or(u64::MAX);
+        Some(u64::from(nearest.uncertainty_ns).saturating_add(extra_ns))
+    }
+}
+
 /// Ticks that one line serves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reach {

@@ -151,18 +151,34 @@ impl Domain {
     }
 }
 
+impl Domain {
+    /// How far off the times of something that begins and ends at these moments may be; `None` when nothing bounds that.
+    pub(crate) fn slack_ns(&self, start_ns: i64, end_ns: i64) -> Option<u64> {
+        let conversion = match self.alignment {
+            Alignment::Anchors | Alignment::Containment => self.conversion.as_ref()?,
+            Alignment::LaunchesOnly | Alignment::Unavailable => return None,
+        };
+        let at = |ns: i64| {
+            let known = conversion.uncertainty_at(ns)?;
+            Some(known.saturating_add(frequency_error_ns(conversion, ns)))
+        };
+        Some(at(start_ns)?.max(at(end_ns)?))
+    }
+}
+
+/// What the stated frequency may be off comes to, where a single pair leaves nothing better.
+fn frequency_error_ns(conversion: &Conversion, ns: i64) -> u64 {
+    match conversion.pairs() {
+        [only] => (only.mono_ns.abs_diff(ns) as f64 * FREQUENCY_TOLERANCE).ceil() as u64,
+        _ => 0,
+    }
+}
+
 /// As [`Conversion::uncertainty_ns`]; with a single pair the frequency is taken as stated, and may be off.
 fn uncertainty_ns(conversion: &Conversion, from_ns: i64, to_ns: i64) -> Option<u64> {
     let known = conversion.uncertainty_ns(from_ns, to_ns)?;
-    let [only] = conversion.pairs() else {
-        return Some(known);
-    };
-    let reach_ns = only
-        .mono_ns
-        .abs_diff(from_ns)
-        .max(only.mono_ns.abs_diff(to_ns));
-    let drift_ns = (reach_ns as f64 * FREQUENCY_TOLERANCE).ceil() as u64;
-    Some(known.saturating_add(drift_ns))
+    let error_ns = |ns| frequency_error_ns(conversion, ns);
+    Some(known.saturating_add(error_ns(from_ns).max(error_ns(to_ns))))
 }
 
 fn drift_ppm(pairs: &[Pair], frequency_hz: u64) -> Option<f64> {

@@ -83,6 +83,7 @@ mod rows;
 pub mod run;
 mod sequence;
 mod sheet;
+mod slack;
 mod spill;
 pub mod stats;
 mod survey;

@@ -74,7 +74,7 @@ pub(crate) struct Rows {
     pub processes: Vec<ProcessRow>,
     pub rows: Vec<Row>,
     pub recorders: Vec<Recorder>,
-    /// Clock domains of devices, each with the index of its process row.
+    /// Clock domains of devices, each with the index of its recorder.
     pub domains: Vec<(u32, Domain)>,
     /// Index of the process row of each recorder.
     pub process_of: Vec<u32>,
@@ -161,7 +161,8 @@ impl Builder<'_> {
             clock,
             keys: process.tables.keys.clone(),
         };
-        let domains = domains.into_iter().map(|domain| (process_row, domain));
+        let recorder_index = self.out.recorders.len() as u32;
+        let domains = domains.into_iter().map(|domain| (recorder_index, domain));
         self.out.domains.extend(domains);
         let recorder = self.add_sites(process, recorder);
         self.out.recorders.push(recorder);

@@ -59,8 +59,11 @@ impl TaskTemplate {
     }
 }
 
-/// The end of a task's line on a lane; `None` where no task runs.
+/// The end of a task's line on a lane; `None` where no task runs, or each has a slack of its own.
 pub(crate) fn lane_end(timeline: &Timeline, lane: u32) -> Option<Stamp> {
+    if timeline.device_slack.is_some() {
+        return None;
+    }
     let (device, stream) = args::place_on_device(timeline, lane)?;
     let mut text = b",\"device\":".to_vec();
     put_u64(&mut text, device);

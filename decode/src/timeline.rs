@@ -21,6 +21,7 @@ use crate::ring::gather::{Gatherer, RowSet};
 use crate::ring::plain::PlainSpan;
 use crate::rows::ProcessRow;
 use crate::run::Run;
+use crate::slack::DeviceSlack;
 
 /// What time stamps count from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Options {
     /// Tells CLOCK_MONOTONIC in ns, asked once the rings that are still written are copied: spans that stand open in living
     /// processes are drawn up to then, and the run ends there. `None`: the last record of all.
     pub now_ns: Option<fn() -> i64>,
+    /// Device events say how far off their times may be, as `slack_ns` in their arguments.
+    pub device_slack: bool,
     /// What to add to the times of recorders, by their nonce, ns.
     pub shifts_ns: HashMap<u64, i64>,
 }
@@ -142,6 +145,8 @@ pub struct Timeline {
     /// In the order of runs, processes and ring numbers.
     pub(crate) sources: Vec<Source>,
     pub(crate) is_filtered: bool,
+    /// Where it was asked for.
+    pub(crate) device_slack: Option<DeviceSlack>,
     /// Threads of its own, where a number was asked for.
     pub(crate) pool: Option<Arc<rayon::ThreadPool>>,
     /// The slices of the time line, in order of time.
@@ -247,6 +252,12 @@ impl Timeline {
     /// True when a lane is to be shown: it has events, or nothing was filtered away.
     pub(crate) fn shows(&self, lane: &Lane) -> bool {
         lane.event_count > 0 || !self.is_filtered
+    }
+
+    /// How far off the times of a device event may be, ns; `None` where that is unknown or was not asked for.
+    pub fn slack_ns(&self, event: &Event) -> Option<u64> {
+        let recorder = self.sources.get(event.source as usize)?.recorder;
+        self.device_slack.as_ref()?.of_event(event, recorder)
     }
 
     pub(crate) fn site(&self, event: &Event) -> Option<&Site> {

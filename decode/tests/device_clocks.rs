@@ -7,9 +7,9 @@ mod common;
 use std::collections::HashMap;
 
 use common::*;
-use ringscope_decode::Timeline;
 use ringscope_decode::device_clock::{Alignment, DeviceClock};
 use ringscope_decode::event::EventKind;
+use ringscope_decode::{Options, Timeline};
 use ringscope_ringbuf::block::Block;
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::reader::pack_duration;
@@ -108,9 +108,11 @@ enum Ties {
     Nothing,
 }
 
-/// A run over `len_ns` in which each device does a piece of work now and then; where each truly starts, in ns of the
-/// host's clock, by correlation id.
-fn synthetic_run(ties: Ties, len_ns: i64) -> (TestRun, HashMap<u64, (Device, i64)>) {
+/// What each piece of work truly is, by correlation id: its device, start and end, in ns of the host's clock.
+type Truth = HashMap<u64, (Device, i64, i64)>;
+
+/// A run over `len_ns` in which each device does a piece of work now and then.
+fn synthetic_run(ties: Ties, len_ns: i64) -> (TestRun, Truth) {
     let run = TestRun::new();
     let process = run.process(100, 1).named("worker");
     process.site(1, "launch", "kernel", &[]);
@@ -160,7 +162,7 @@ fn synthetic_run(ties: Ties, len_ns: i64) -> (TestRun, HashMap<u64, (Device, i64
                 ];
                 ring.put(Kind::Wait, 1, wait, &[]);
             }
-            truth.insert(correlation, (device, start_ns));
+            truth.insert(correlation, (device, start_ns, end_ns));
         }
     }
     process.finish();
@@ -172,33 +174,59 @@ fn clock_of(timeline: &Timeline, device: Device) -> &DeviceClock {
     clocks.find(|clock| clock.domain == device.domain).unwrap()
 }
 
-/// Asserts that all work stands where it was, within what is stated; the largest error of each domain.
-fn check(timeline: &Timeline, truth: &HashMap<u64, (Device, i64)>) -> HashMap<u32, i64> {
+fn timeline_with_slack(run: &TestRun) -> Timeline {
+    run.timeline_with(&Options {
+        device_slack: true,
+        ..Options::default()
+    })
+}
+
+/// Asserts that all work stands where it was, within what is stated of each piece, and that no piece is said to be worse than
+/// its clock; the largest error of each domain.
+fn check(timeline: &Timeline, truth: &Truth) -> HashMap<u32, i64> {
     let mut errors_ns: HashMap<u32, i64> = HashMap::new();
+    let mut slacks_ns: HashMap<u32, Vec<i64>> = HashMap::new();
     let visited = timeline.visit(|event| {
         if event.kind != EventKind::DeviceSpan {
             return;
         }
-        let (device, start_ns) = truth[&event.word];
-        let error_ns = event.start_ns - mono_ns(start_ns);
+        let (device, start_ns, end_ns) = truth[&event.word];
+        let slack_ns = timeline.slack_ns(event).unwrap() as i64;
         let stated_ns = clock_of(timeline, device).uncertainty_ns.unwrap() as i64;
         assert!(
-            error_ns.abs() <= stated_ns + device.tick_ns(),
-            "domain {}: off by {error_ns} ns, stated {stated_ns} ns",
-            device.domain
+            slack_ns <= stated_ns,
+            "{slack_ns} ns, stated {stated_ns} ns"
         );
-        let largest = errors_ns.entry(device.domain).or_default();
-        *largest = error_ns.abs().max(*largest);
+        slacks_ns.entry(device.domain).or_default().push(slack_ns);
+        for error_ns in [
+            event.start_ns - mono_ns(start_ns),
+            event.end_ns - mono_ns(end_ns),
+        ] {
+            assert!(
+                error_ns.abs() <= slack_ns + device.tick_ns(),
+                "domain {}: off by {error_ns} ns, slack {slack_ns} ns",
+                device.domain
+            );
+            let largest = errors_ns.entry(device.domain).or_default();
+            *largest = error_ns.abs().max(*largest);
+        }
     });
     visited.unwrap();
     assert_eq!(errors_ns.len(), DEVICES.len());
+    for device in DEVICES {
+        let slacks_ns = &slacks_ns[&device.domain];
+        assert_eq!(slacks_ns.len(), truth.len() / DEVICES.len());
+        // It is the event's own where the clock has more than one window or pair.
+        let differ = slacks_ns.iter().any(|slack| *slack != slacks_ns[0]);
+        assert!(differ || clock_of(timeline, device).pairs == 1);
+    }
     errors_ns
 }
 
 #[test]
 fn anchors_are_interpolated_and_drift_is_found() {
     let (run, truth) = synthetic_run(Ties::Anchors, 9 * SECOND_NS);
-    let timeline = run.timeline();
+    let timeline = timeline_with_slack(&run);
     check(&timeline, &truth);
     for device in DEVICES {
         let clock = clock_of(&timeline, device);
@@ -213,7 +241,7 @@ fn anchors_are_interpolated_and_drift_is_found() {
 #[test]
 fn a_short_run_goes_by_its_first_and_last_anchor() {
     let (run, truth) = synthetic_run(Ties::Anchors, 9_000_000);
-    let timeline = run.timeline();
+    let timeline = timeline_with_slack(&run);
     check(&timeline, &truth);
     for device in DEVICES {
         assert_eq!(clock_of(&timeline, device).pairs, 2);
@@ -223,7 +251,7 @@ fn a_short_run_goes_by_its_first_and_last_anchor() {
 #[test]
 fn with_one_anchor_the_frequency_may_be_off() {
     let (run, truth) = synthetic_run(Ties::OneAnchor, 2 * SECOND_NS);
-    let timeline = run.timeline();
+    let timeline = timeline_with_slack(&run);
     // What 83 millionths come to in two seconds.
     let errors_ns = check(&timeline, &truth);
     assert!(errors_ns[&1] > 150_000, "{errors_ns:?}");
@@ -239,7 +267,7 @@ fn with_one_anchor_the_frequency_may_be_off() {
 fn without_anchors_work_lies_between_launch_and_wait() {
     for len_ns in [20 * SECOND_NS, 150_000_000, 80_000_000] {
         let (run, truth) = synthetic_run(Ties::Waits, len_ns);
-        let timeline = run.timeline();
+        let timeline = timeline_with_slack(&run);
         let errors_ns = check(&timeline, &truth);
         for device in DEVICES {
             let clock = clock_of(&timeline, device);
@@ -260,7 +288,7 @@ fn without_anchors_work_lies_between_launch_and_wait() {
 #[test]
 fn launches_alone_place_work_and_state_no_bound() {
     let (run, truth) = synthetic_run(Ties::Nothing, SECOND_NS);
-    let timeline = run.timeline();
+    let timeline = timeline_with_slack(&run);
     for device in DEVICES {
         let clock = clock_of(&timeline, device);
         assert_eq!(clock.alignment, Alignment::LaunchesOnly);
@@ -272,6 +300,7 @@ fn launches_alone_place_work_and_state_no_bound() {
             let error_ns = event.start_ns - mono_ns(truth[&event.word].1);
             // Drift is not known either: 83 millionths of a second are 83 us.
             assert!(error_ns.abs() < 100_000, "{error_ns}");
+            assert_eq!(timeline.slack_ns(event), None);
             seen += 1;
         }
     });

@@ -5,6 +5,7 @@
 mod common;
 
 use common::*;
+use ringscope_decode::{Options, Order, perfetto};
 use ringscope_ringbuf::block::{Arg, Block};
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::payload::ArgType;
@@ -202,6 +203,104 @@ fn device_records_are_placed_by_anchors() {
         found.unwrap()["args"]["sort_index"].as_u64().unwrap()
     };
     assert!(sort_index(&kernel["pid"]) > sort_index(&launch[0]["pid"]));
+}
+
+#[test]
+fn device_work_says_how_far_off_it_may_be_when_asked() {
+    let run = TestRun::new();
+    device_process(&run, true);
+    let slacks = |device_slack| {
+        let timeline = run.timeline_with(&Options {
+            device_slack,
+            ..Options::default()
+        });
+        let events = events(&trace(&timeline));
+        let work = events.iter().filter(|event| event["args"]["device"] == 2);
+        work.map(|event| event["args"]["slack_ns"].clone())
+            .collect()
+    };
+    let asked: Vec<serde_json::Value> = slacks(true);
+    // Half of the bracket of 200 ns, what rounding it takes, and what the stated frequency may be off.
+    assert_eq!(asked, [102, 102, 102]);
+    assert_eq!(slacks(false), vec![json!(null); 3]);
+}
+
+/// Lines of tasks are made of templates, but where each says a slack: with a slack that nobody knows both ways come to the
+/// same bytes, whatever the constants of the kernel are called.
+#[test]
+fn lines_of_tasks_are_the_same_either_way() {
+    let run = TestRun::new();
+    let process = run.process(100, 1);
+    let number = 7u64.to_le_bytes();
+    let constant = |key: &'static str, value: &'static [u8], arg_type| Arg {
+        key: key.as_bytes(),
+        arg_type,
+        value,
+    };
+    let constants = [
+        constant("kind", b"\x03\0a\"b", ArgType::Str),
+        Arg {
+            key: b"register",
+            arg_type: ArgType::U64,
+            value: &number,
+        },
+        Arg {
+            key: b"blocks",
+            arg_type: ArgType::U64,
+            value: &number,
+        },
+        Arg {
+            key: b"stream",
+            arg_type: ArgType::U64,
+            value: &number,
+        },
+    ];
+    process.site_with(3, b"ta\\sks\n", "", 1, &[], &constants);
+    process.owner(0, 101, 0, 0, "collector");
+    process.stream(1, (2, 7), 4, "compute");
+    process.block(&Block::ClockDomain {
+        id: 4,
+        frequency_hz: 0,
+        name: b"",
+    });
+    process.block(&Block::Anchor {
+        domain: 4,
+        host_before_ticks: 0,
+        device_ticks: 0,
+        host_after_ticks: 0,
+    });
+    let ring = process.ring(0, 9, 101);
+    for (batch, tasks) in [(1, 3), (2, 100)] {
+        let head = [90_000 * batch, pack_duration(tasks, 1), 78 + batch];
+        ring.put(Kind::DeviceBatch, 3, head, &[]);
+        for task in 0..tasks {
+            let start = 1_000_000 * batch + task * 700;
+            let times = (600 * (1 + task % 7)) | task << 32;
+            ring.put(
+                Kind::DeviceTask,
+                task as u32,
+                [start, times, task << (task % 64)],
+                &[],
+            );
+        }
+    }
+    process.finish();
+    let written = |device_slack| {
+        let timeline = run.timeline_with(&Options {
+            device_slack,
+            ..Options::default()
+        });
+        let mut packets = Vec::new();
+        perfetto::write(&timeline, Order::Time, &mut packets, &|_| {}).unwrap();
+        (trace_bytes(&timeline, Order::Time), packets)
+    };
+    let (text, packets) = written(false);
+    assert_eq!(
+        text.windows(12).filter(|w| w == b"\"task_token\"").count(),
+        103
+    );
+    assert_eq!(String::from_utf8(text), String::from_utf8(written(true).0));
+    assert!(packets == written(true).1);
 }
 
 /// An arrow that ends before it starts would not be drawn.

@@ -35,6 +35,7 @@ def decode(
     order: Optional[str] = None,
     time_base: Optional[str] = None,
     align: Optional[str] = None,
+    slack: bool = False,
     split_by: Optional[str] = None,
     jobs: Optional[int] = None,
 ) -> Path:
@@ -56,6 +57,7 @@ def decode(
         order=order,
         time_base=time_base,
         align=align,
+        slack=slack,
         split_by=split_by,
         jobs=jobs,
     )
@@ -106,10 +108,14 @@ def _run(run: Optional[_Path]) -> List[str]:
 def _options(**options: Any) -> List[str]:
     arguments: List[str] = []
     for key, value in options.items():
+        flag = f"--{key.rstrip('_').replace('_', '-')}"
+        if isinstance(value, bool):
+            arguments += [flag] * value
+            continue
         values = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
         for each in values:
             # With `=`, so that a value may begin with a dash, as times from the end do.
-            arguments.append(f"--{key.rstrip('_').replace('_', '-')}={each}")
+            arguments.append(f"{flag}={each}")
     return arguments
 
 

@@ -14,7 +14,7 @@ pub(super) struct TaskAnnotations {
     of_site: Vec<Vec<u8>>,
     /// Numbers of the keys of a task's own arguments.
     keys: [u64; 4],
-    /// By lane: those that say where it ran; `None` where no task runs.
+    /// By lane: those that say where it ran; `None` where no task runs, or each has a slack of its own.
     of_lane: Vec<Option<Vec<u8>>>,
 }
 
@@ -29,6 +29,9 @@ impl TaskAnnotations {
             out
         });
         let of_lane = (0..timeline.lanes.len() as u32).map(|lane| {
+            if timeline.device_slack.is_some() {
+                return None;
+            }
             let (device, stream) = args::place_on_device(timeline, lane)?;
             let mut out = Vec::new();
             put_number(&mut out, own_key("device"), device);
