@@ -349,6 +349,7 @@ class Spans(ProgramTest):
         ringscope.decode(self.dir / "runs", out, order="lane", time_base="monotonic", split_by="1MiB")
         [part] = self.dir.glob("t*.json")
         self.assertNotEqual(part, out)
+        self.assertEqual(ringscope.decode(self.dir / "runs", out, slack=True), out)
         with self.assertRaisesRegex(ringscope.CommandError, "tid"):
             ringscope.decode(self.dir / "runs", out, tid=["x"])
         with self.assertRaisesRegex(ringscope.CommandError, "align"):

@@ -39,6 +39,26 @@ fn launches_are_summed_up_by_kernel_and_stream() {
 }
 
 #[test]
+fn device_work_says_how_far_off_it_may_be_only_when_asked() {
+    let (sandbox, run) = (Sandbox::new(), golden());
+    for (options, is_asked) in [(&["--slack"][..], true), (&[], false)] {
+        let arguments = [&["decode", run.as_str(), "-o", "-"], options].concat();
+        let trace = sandbox.run(&arguments).expect_code(0).stdout;
+        let trace: Value = serde_json::from_str(&trace).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap();
+        let mut work = events
+            .iter()
+            .filter(|event| event["args"]["device"] == 0 && event["tid"] == 3);
+        let says = |event: &Value| event["args"]["slack_ns"].is_u64();
+        let first = work.next().unwrap();
+        assert!(
+            says(first) == is_asked && work.all(|event| says(event) == is_asked),
+            "{first}"
+        );
+    }
+}
+
+#[test]
 fn a_run_without_launches_says_so() {
     let sandbox = Sandbox::new();
     sandbox
