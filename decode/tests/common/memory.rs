@@ -23,6 +23,14 @@ pub const BOUND_KIB: u64 = (64 + 16 * THREADS as u64) << 10;
 /// How often memory is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_millis(1);
 
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Largest private memory of this process while `work` goes on, KiB.
 pub fn peak_kib(work: impl FnOnce()) -> u64 {
     let (is_over, peak) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -36,8 +44,9 @@ pub fn peak_kib(work: impl FnOnce()) -> u64 {
                 thread::sleep(LOOK_EVERY);
             }
         });
+        // Also when the work panics: the scope waits for its thread.
+        let _end = SetAtEnd(&is_over);
         work();
-        is_over.store(true, Relaxed);
     });
     peak.into_inner()
 }
