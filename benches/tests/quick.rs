@@ -43,10 +43,14 @@ const OTHER_LANGUAGES: &[&str] = &[
 /// All cases, in their order.
 fn cases() -> Vec<(String, f64)> {
     let rust = RUST_CASES.map(|(name, bytes)| (name.to_string(), bytes));
+    let foreign = [
+        ("span", 32.0),
+        ("span, 1 argument", 32.0),
+        ("launch and device span", 64.0),
+    ];
     let others = OTHER_LANGUAGES
         .iter()
-        .flat_map(|language| ["span", "span, 1 argument"].map(|case| format!("{case}, {language}")))
-        .map(|name| (name, 32.0));
+        .flat_map(|language| foreign.map(|(case, bytes)| (format!("{case}, {language}"), bytes)));
     rust.into_iter().chain(others).collect()
 }
 
