@@ -108,7 +108,8 @@ fn check_flat(said: &str) {
         panic!("two looks: {states:?}")
     };
     assert!(kib_at_end <= kib + GROWTH_KIB, "{states:?}");
-    assert_eq!(descriptors_at_end, descriptors, "{states:?}");
+    // At the first look other threads may be making rings, whose files are open for a moment.
+    assert!(descriptors_at_end <= descriptors, "{states:?}");
     // A ring and the stack of a thread come and go.
     assert!(maps_at_end <= maps + 8, "{states:?}");
 }

@@ -53,7 +53,7 @@ pub struct Chrome<'a> {
     /// The same of device tasks: keys, ends of lines by lane, and sites.
     task_keys: TaskKeys,
     task_ends: Vec<Option<Stamp>>,
-    task_templates: Vec<Option<TaskTemplate>>,
+    task_templates: Vec<Option<Box<TaskTemplate>>>,
     /// What to subtract from CLOCK_MONOTONIC for a time stamp, ns.
     base_ns: i64,
 }
@@ -85,7 +85,7 @@ impl<'a> Chrome<'a> {
                 .map(|lane| lane_end(timeline, lane))
                 .collect(),
             task_templates: sites
-                .map(|(site, name)| TaskTemplate::of(site, &start_of_line(name)))
+                .map(|(site, name)| TaskTemplate::of(site, &start_of_line(name)).map(Box::new))
                 .collect(),
             site_prefix,
             lane_ids,
@@ -137,7 +137,7 @@ impl<'a> Chrome<'a> {
     #[inline(always)]
     fn task_line(&self, slice: &Slice<'_>, event: &Event) -> Option<TaskLine<'_>> {
         let lane = event.lane as usize;
-        let template = self.task_templates.get(event.site as usize)?.as_ref()?;
+        let template = self.task_templates.get(event.site as usize)?.as_deref()?;
         let place = (
             self.lane_stamps.get(lane)?,
             self.task_ends.get(lane)?.as_ref()?,

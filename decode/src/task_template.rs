@@ -41,8 +41,12 @@ pub(crate) struct TaskTemplate {
 }
 
 impl TaskTemplate {
-    /// Of a site, unless its lines are too long; `start`: what stands before the time stamp.
+    /// Of a kernel, unless its lines are too long; `start`: what stands before the time stamp. A site without constants is
+    /// none: there may be millions of those.
     pub(crate) fn of(site: &Site, start: &[u8]) -> Option<TaskTemplate> {
+        if site.constants.is_empty() {
+            return None;
+        }
         let mut text = b",\"args\":{".to_vec();
         for (key, value) in args::constants_of_tasks(site) {
             put_str(&mut text, &key);
