@@ -89,7 +89,10 @@ fn no_ticket() -> LaunchTicket {
 static PLACE: LaunchSite =
     LaunchSite::new(Site::new("(kernel)", "kernel", LEVEL_KERNEL, "", 0, &[]));
 
-/// Numbers that only some launches have; the step comes last.
+/// Stands for no step: there is a step 0.
+const NO_STEP: u64 = u64::MAX;
+
+/// Numbers that only some launches have.
 static DETAILS: [DetailKey; 4] = [
     DetailKey::new("parent"),
     DetailKey::new("bytes"),
@@ -149,11 +152,11 @@ unsafe fn begin(launch: *mut Launch, info: &LaunchInfo, name: &[u8]) {
         shape = shape.thread_count(info.thread_count);
     }
     let what = (shape, info.correlation);
-    // A step may be 0 too; all ones say that there is none.
-    let step = info.step.wrapping_add(1);
+    let has_details =
+        info.parent_correlation | info.size_moved_bytes | info.batch != 0 || info.step != NO_STEP;
     // SAFETY: passed on to the caller.
     unsafe {
-        if info.parent_correlation | info.size_moved_bytes | info.batch | step != 0 {
+        if has_details {
             return begin_with_details(launch, info, name, what);
         }
         let begun = ringscope::Launch::enter(&PLACE, name, what, &(), Track::THREAD);
@@ -171,22 +174,20 @@ unsafe fn begin_with_details(
     name: &[u8],
     what: (Shape, u64),
 ) {
+    let not_zero = |number: u64| Some(number).filter(|number| *number != 0);
     let numbers = [
-        info.parent_correlation,
-        info.size_moved_bytes,
-        info.batch,
-        info.step.wrapping_add(1),
+        not_zero(info.parent_correlation),
+        not_zero(info.size_moved_bytes),
+        not_zero(info.batch),
+        Some(info.step).filter(|step| *step != NO_STEP),
     ];
     let mut given = [(&DETAILS[0], 0); DETAILS.len()];
     let mut count = 0;
     for (key, number) in DETAILS.iter().zip(numbers) {
-        if number != 0 {
+        if let Some(number) = number {
             given[count] = (key, number);
             count += 1;
         }
-    }
-    if let Some((_, step)) = given[..count].last_mut().filter(|_| numbers[3] != 0) {
-        *step -= 1;
     }
     let details = Details(&given[..count]);
     let begun = ringscope::Launch::enter(&PLACE, name, what, &details, Track::THREAD);

@@ -111,19 +111,12 @@ fn write_process(run: &TestRun, dice: &mut Dice, scale: Scale, pid: u32, nonce: 
     }
     process.stream(2, (1, 3), 1, "stream");
     let anchor_count = dice.below(3);
-    process.block(&Block::ClockDomain {
-        id: 1,
-        // Without anchors the decoder asks the launches, which the reference doesn't: of no known frequency, both ask nothing.
-        frequency_hz: if anchor_count == 0 { 0 } else { 30_000_000 },
-        name: b"device",
-    });
+    // Without anchors the decoder asks the launches, which the reference doesn't: of no known frequency, both ask nothing.
+    process.clock_domain(1, if anchor_count == 0 { 0 } else { 30_000_000 });
     for anchor in 0..anchor_count {
-        process.block(&Block::Anchor {
-            domain: 1,
-            host_before_ticks: anchor * 50_000_000,
-            device_ticks: 77 + anchor * 14_999_999,
-            host_after_ticks: anchor * 50_000_000 + dice.below(300),
-        });
+        let before = anchor * 50_000_000;
+        let after = before + dice.below(300);
+        process.anchor(1, [before, 77 + anchor * 14_999_999, after]);
     }
     for ring in 0..1 + dice.below(2) as u32 {
         write_ring(&process, dice, scale, ring, pid + 10 + ring);

@@ -10,7 +10,6 @@ use common::*;
 use ringscope_decode::device_clock::{Alignment, DeviceClock};
 use ringscope_decode::event::EventKind;
 use ringscope_decode::{Options, Timeline};
-use ringscope_ringbuf::block::Block;
 use ringscope_ringbuf::layout::*;
 use ringscope_ringbuf::reader::pack_duration;
 
@@ -92,11 +91,7 @@ fn describe(process: &TestProcess, device: &Device) {
         device.domain,
         "compute",
     );
-    process.block(&Block::ClockDomain {
-        id: device.domain,
-        frequency_hz: device.frequency_hz,
-        name: b"sys_cnt",
-    });
+    process.clock_domain(device.domain, device.frequency_hz);
 }
 
 /// What ties the host and the devices together, beside the launches.
@@ -127,12 +122,9 @@ fn synthetic_run(ties: Ties, len_ns: i64) -> (TestRun, Truth) {
         let has_anchors = matches!(ties, Ties::Anchors | Ties::OneAnchor);
         while has_anchors && anchor_ns < len_ns {
             let (before_ns, after_ns) = (jitter.below(9_000) + 10, jitter.below(9_000) + 10);
-            process.block(&Block::Anchor {
-                domain: device.domain,
-                host_before_ticks: host_ticks(anchor_ns - before_ns),
-                device_ticks: device.ticks(anchor_ns),
-                host_after_ticks: host_ticks(anchor_ns + after_ns) + 1,
-            });
+            let before = host_ticks(anchor_ns - before_ns);
+            let after = host_ticks(anchor_ns + after_ns) + 1;
+            process.anchor(device.domain, [before, device.ticks(anchor_ns), after]);
             anchor_ns += if ties == Ties::OneAnchor {
                 len_ns
             } else {

@@ -130,18 +130,9 @@ fn device_process(run: &TestRun, anchored: bool) -> TestProcess {
     process.site(3, "tasks", "kernel", &[]);
     process.owner(0, 101, 0, 0, "launcher");
     process.stream(1, (2, 7), 4, "compute");
-    process.block(&Block::ClockDomain {
-        id: 4,
-        frequency_hz: 50_000_000,
-        name: b"sys_cnt",
-    });
+    process.clock_domain(4, 50_000_000);
     if anchored {
-        process.block(&Block::Anchor {
-            domain: 4,
-            host_before_ticks: 990,
-            device_ticks: 5_000,
-            host_after_ticks: 1_010,
-        });
+        process.anchor(4, [990, 5_000, 1_010]);
     }
     let ring = process.ring(0, 6, 101);
     ring.put(Kind::Launch, 1, [1_000, pack_duration(50, 0), 77], &[]);
@@ -258,17 +249,8 @@ fn lines_of_tasks_are_the_same_either_way() {
     process.site_with(3, b"ta\\sks\n", "", 1, &[], &constants);
     process.owner(0, 101, 0, 0, "collector");
     process.stream(1, (2, 7), 4, "compute");
-    process.block(&Block::ClockDomain {
-        id: 4,
-        frequency_hz: 0,
-        name: b"",
-    });
-    process.block(&Block::Anchor {
-        domain: 4,
-        host_before_ticks: 0,
-        device_ticks: 0,
-        host_after_ticks: 0,
-    });
+    process.clock_domain(4, 0);
+    process.anchor(4, [0, 0, 0]);
     let ring = process.ring(0, 9, 101);
     for (batch, tasks) in [(1, 3), (2, 100)] {
         let head = [90_000 * batch, pack_duration(tasks, 1), 78 + batch];
@@ -349,11 +331,7 @@ fn device_time_without_any_tie_is_unavailable_never_zero() {
     let run = TestRun::new();
     let process = device_process(&run, false);
     // A domain that no frequency is known of has nothing to be placed by.
-    process.block(&Block::ClockDomain {
-        id: 4,
-        frequency_hz: 0,
-        name: b"sys_cnt",
-    });
+    process.clock_domain(4, 0);
     process.finish();
     let timeline = run.timeline();
     let trace = trace(&timeline);

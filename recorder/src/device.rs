@@ -1,8 +1,6 @@
 //! Devices: their clocks, their streams, and what ran there, as the runtime tells it afterwards.
 
-use core::sync::atomic::{AtomicPtr, Ordering};
-
-use ringscope_ringbuf::block::{Block, LaneKind};
+use ringscope_ringbuf::block::Block;
 use ringscope_ringbuf::layout::{DURATION_MAX, DropCause, Kind, Record};
 use ringscope_ringbuf::reader::pack_duration;
 
@@ -14,12 +12,6 @@ use crate::thread::{self, ThreadRing};
 
 /// Tasks behind one batch record, at most: a batch that wraps around the ring loses its head.
 const BATCH_TASKS: usize = 1_024;
-const STREAM_PLACES: usize = 256;
-
-/// Streams by device, number and clock, one a place: a look is faster than a search by hash.
-static STREAMS: [AtomicPtr<Name>; STREAM_PLACES] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; STREAM_PLACES];
-
 /// A clock of devices: two of them share an epoch when they share a clock. Made by [`clock_domain`].
 #[derive(Clone, Copy)]
 pub struct ClockDomain {
@@ -69,16 +61,7 @@ pub(crate) fn stream_block<'a>(lane: u16, text: &[u8], name: &'a mut [u8; 24]) -
     // 24 bytes take any number behind the word.
     let _ = std::io::Write::write_fmt(&mut cursor, format_args!("stream {stream}"));
     let len = cursor.position() as usize;
-    Block::Lane {
-        lane,
-        kind: LaneKind::Stream,
-        generation: 0,
-        start_ticks: 0,
-        device,
-        stream,
-        clock_domain,
-        name: &name[..len],
-    }
+    Block::stream(lane, (device, stream), clock_domain, &name[..len])
 }
 
 fn word(bytes: &[u8]) -> u32 {
@@ -166,24 +149,11 @@ impl Stream {
     /// The stream's lane in `process`, whose file holds it and its clock when this returns; `None` past the cap.
     pub(crate) fn lane_in(self, clock: ClockDomain, process: &Process) -> Option<u16> {
         clock.publish(process);
-        let place = &STREAMS[(self.device().wrapping_mul(67) ^ self.stream() ^ clock.id << 5)
-            as usize
-            % STREAM_PLACES];
-        // SAFETY: only `find_stream` stores there, names that live for ever.
-        let name = match unsafe { place.load(Ordering::Acquire).as_ref() } {
-            Some(name) if self.is_in(name.text(), clock) => name,
-            _ => find_stream(place, self.text(clock))?,
-        };
-        Some(name.id_in(process) as u16)
-    }
-
-    /// True when the text is this stream's: compared as words, which takes no call.
-    #[inline(always)]
-    fn is_in(self, text: &[u8], clock: ClockDomain) -> bool {
-        text.split_first_chunk().is_some_and(|(numbers, rest)| {
-            u64::from_le_bytes(*numbers) == self.device_and_stream
-                && rest.first_chunk().map(|id| u32::from_le_bytes(*id)) == Some(clock.id)
-        })
+        let name = name_table::find(Use::Stream, &self.text(clock));
+        if name.is_none() {
+            process::count(DropCause::LaneCap);
+        }
+        Some(name?.id_in(process) as u16)
     }
 
     fn text(self, clock: ClockDomain) -> [u8; 12] {
@@ -196,17 +166,6 @@ impl Stream {
         }
         text
     }
-}
-
-#[cold]
-#[inline(never)]
-fn find_stream(place: &AtomicPtr<Name>, text: [u8; 12]) -> Option<&'static Name> {
-    let name = name_table::find(Use::Stream, &text);
-    match name {
-        Some(name) => place.store(core::ptr::from_ref(name).cast_mut(), Ordering::Release),
-        None => process::count(DropCause::LaneCap),
-    }
-    name
 }
 
 /// What an execution belongs to.

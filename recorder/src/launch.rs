@@ -347,7 +347,7 @@ impl LaunchTicket {
     fn execution(&self, clock: ClockDomain, process: &Process) -> Option<Execution> {
         let lane = self.stream.lane_in(clock, process)?;
         if let Some(kernel) = self.kernel {
-            kernel.keep_lane(clock.id(), lane);
+            kernel.keep_lane(clock.id(), process.generation, lane);
         }
         Some(Execution {
             site: self.site_id(process)?,
@@ -372,10 +372,13 @@ impl LaunchTicket {
     /// Records when the device ran it, in ticks of the device's clock. Unknown times are not to be recorded.
     #[inline(always)]
     pub fn device_span(&self, start_ticks: u64, end_ticks: u64, clock: ClockDomain) {
+        if self.site.is_none() {
+            return;
+        }
         let ticks = (start_ticks, end_ticks);
         // The ticket is passed word by word: one whose address is taken would have to stand in memory.
-        if let (Some(ring), Some(kernel)) = (thread::existing(), self.kernel)
-            && let Some((site, lane)) = kernel.kept_lane(clock.id(), ring.writer.generation())
+        if let Some(ring) = thread::existing()
+            && let Some((site, lane)) = self.kept_lane(clock, ring)
         {
             return ring.put_device_span(site, lane, self.correlation, ticks);
         }
@@ -385,12 +388,24 @@ impl LaunchTicket {
 
     /// Records the tasks that the device ran for it; how many places were empty (their start is 0), which is counted.
     pub fn device_tasks(&self, tasks: &[DeviceTask], clock: ClockDomain) -> usize {
-        match self.ring() {
-            Some(ring) => self
-                .execution(clock, ring.process)
-                .map_or(0, |execution| ring.put_device_tasks(execution, tasks)),
-            None => 0,
-        }
+        let Some(ring) = self.ring() else {
+            return 0;
+        };
+        let execution = match self.kept_lane(clock, ring) {
+            Some((site, lane)) => Some(Execution {
+                site,
+                correlation: self.correlation,
+                lane,
+            }),
+            None => self.execution(clock, ring.process),
+        };
+        execution.map_or(0, |execution| ring.put_device_tasks(execution, tasks))
+    }
+
+    /// Site and lane of an execution, where an earlier one of the kernel was recorded in this process with the same clock.
+    #[inline(always)]
+    fn kept_lane(&self, clock: ClockDomain, ring: &ThreadRing) -> Option<(u32, u16)> {
+        self.kernel?.kept_lane(clock.id(), ring.writer.generation())
     }
 
     /// The calling thread's ring, for launches that are recorded.
@@ -748,4 +763,24 @@ pub fn step(number: u64) -> crate::Span {
     let _ = std::io::Write::write_fmt(&mut cursor, format_args!("ProfilerStep#{number}"));
     let len = cursor.position() as usize;
     crate::span!(&text[..len], cat = "step")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn threads_never_give_the_same_correlation_id() {
+        let pid = 4_242;
+        let threads = [Correlations::new(pid), Correlations::new(pid)];
+        let mut given = HashSet::new();
+        for number in 0..5 << BLOCK_BITS {
+            // One of them launches twice as often.
+            let id = threads[usize::from(number % 3 == 0)].take();
+            assert_eq!(id >> COUNT_BITS, u64::from(pid));
+            assert!(given.insert(id), "{id} was given twice");
+        }
+    }
 }

@@ -79,8 +79,13 @@ pub(crate) struct Name {
     stream_lane: AtomicU64,
 }
 
-/// Stands beside a lane that is kept.
-const LANE_IS_KEPT: u64 = 1 << 16;
+/// What stands beside a lane that is kept: its clock, and bits of the generation, since a thread that is still in the one
+/// before may keep a lane late.
+#[inline(always)]
+fn kept_for(clock_id: u32, generation: u64) -> u64 {
+    const IS_KEPT: u64 = 1 << 15;
+    u64::from(clock_id) << 16 | IS_KEPT | (generation >> 1 & (IS_KEPT - 1))
+}
 
 /// Finds or makes a name; `None` past the cap, or without memory.
 pub(crate) fn find(what: Use, text: &[u8]) -> Option<&'static Name> {
@@ -269,9 +274,9 @@ impl Name {
         self.id
     }
 
-    /// Keeps the lane of a kernel's stream, timed by this clock, which the file of the current process holds.
-    pub(crate) fn keep_lane(&self, clock_id: u32, lane: u16) {
-        let kept = u64::from(clock_id) << 32 | LANE_IS_KEPT | u64::from(lane);
+    /// Keeps the lane of a kernel's stream, timed by this clock, which the file of the process of this generation holds.
+    pub(crate) fn keep_lane(&self, clock_id: u32, generation: u64, lane: u16) {
+        let kept = kept_for(clock_id, generation) << 16 | u64::from(lane);
         self.stream_lane.store(kept, Ordering::Release);
     }
 
@@ -280,7 +285,7 @@ impl Name {
     pub(crate) fn kept_lane(&self, clock_id: u32, generation: u64) -> Option<(u32, u16)> {
         let is_published = self.published.load(Ordering::Acquire) == generation;
         let kept = self.stream_lane.load(Ordering::Acquire);
-        let is_kept = kept >> 16 == (u64::from(clock_id) << 32 | LANE_IS_KEPT) >> 16;
+        let is_kept = kept >> 16 == kept_for(clock_id, generation);
         (is_published && is_kept).then_some((self.id, kept as u16))
     }
 
@@ -343,4 +348,28 @@ fn hash(text: &[u8], salt: u64) -> u64 {
     let mut last = [0u8; 8];
     last[..tail.len()].copy_from_slice(tail);
     mix(hash, u64::from_le_bytes(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_is_kept_for_one_clock_and_generation() {
+        let name = find(Use::Key, b"kept").expect("there is room");
+        name.published.store(4, Ordering::Release);
+        assert_eq!(name.kept_lane(7, 4), None);
+        name.keep_lane(7, 2, 5);
+        assert_eq!(
+            name.kept_lane(7, 4),
+            None,
+            "kept late, by the generation before"
+        );
+        name.keep_lane(7, 4, 5);
+        assert_eq!(name.kept_lane(8, 4), None);
+        assert_eq!(name.kept_lane(7, 4), Some((name.id, 5)));
+        name.published.store(6, Ordering::Release);
+        assert_eq!(name.kept_lane(7, 6), None);
+        assert_eq!(name.kept_lane(7, 4), None);
+    }
 }

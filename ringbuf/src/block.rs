@@ -440,6 +440,21 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// The lane of a device's stream, which has its number to itself; `place` is device and stream.
+    pub fn stream(lane: u16, place: (u32, u32), clock_domain: u32, name: &'a [u8]) -> Block<'a> {
+        let (device, stream) = place;
+        Block::Lane {
+            lane,
+            kind: LaneKind::Stream,
+            generation: 0,
+            start_ticks: 0,
+            device,
+            stream,
+            clock_domain,
+            name,
+        }
+    }
+
     /// Writes the whole block, header and padding included, to the front of `buffer`; its length, or `None` when
     /// it does not fit.
     pub fn encode(&self, buffer: &mut [u8]) -> Option<usize> {

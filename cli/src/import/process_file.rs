@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use ringscope_ringbuf::block::{Args, Block, ClockPair, LaneKind, PairSource, Site};
+use ringscope_ringbuf::block::{Args, Block, ClockPair, PairSource, Site};
 use ringscope_ringbuf::clock::ClockSource;
 use ringscope_ringbuf::file::{FileKind, FileName, file_start, seal_process_header};
 use ringscope_ringbuf::layout::{
@@ -136,16 +136,12 @@ impl ProcessFile {
         let lane = *self.lanes.entry((device, stream, domain)).or_insert(next);
         if lane == next && usize::from(lane) == self.lanes.len() {
             let name = format!("stream {stream}");
-            self.append(&Block::Lane {
+            self.append(&Block::stream(
                 lane,
-                kind: LaneKind::Stream,
-                generation: 0,
-                start_ticks: 0,
-                device,
-                stream,
-                clock_domain: domain,
-                name: name.as_bytes(),
-            });
+                (device, stream),
+                domain,
+                name.as_bytes(),
+            ));
         }
         lane
     }

@@ -16,7 +16,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ringscope_decode::{Limits, Options, Order, Run, Timeline, chrome};
-use ringscope_ringbuf::block::{Arg, Args, Block, ClockPair, LaneKind, PairSource, Site};
+use ringscope_ringbuf::block::{Arg, Args, Block, ClockPair, PairSource, Site};
 use ringscope_ringbuf::clock::ClockSource;
 use ringscope_ringbuf::file::{
     FileKind, FileName, file_start, seal_process_header, segments_header,
@@ -204,31 +204,33 @@ impl TestProcess {
 
     /// A device clock of 20 ns a tick, which was at zero when the host's was.
     pub fn device_clock(&self, domain: u32) {
+        self.clock_domain(domain, 50_000_000);
+        self.anchor(domain, [0, 0, 0]);
+    }
+
+    /// A device clock that nothing ties to the host's.
+    pub fn clock_domain(&self, id: u32, frequency_hz: u64) {
         self.block(&Block::ClockDomain {
-            id: domain,
-            frequency_hz: 50_000_000,
+            id,
+            frequency_hz,
             name: b"sys_cnt",
         });
+    }
+
+    /// Ties a device clock to the host's: ticks of the host before, of the device, of the host after.
+    pub fn anchor(&self, domain: u32, ticks: [u64; 3]) {
+        let [host_before_ticks, device_ticks, host_after_ticks] = ticks;
         self.block(&Block::Anchor {
             domain,
-            host_before_ticks: 0,
-            device_ticks: 0,
-            host_after_ticks: 0,
+            host_before_ticks,
+            device_ticks,
+            host_after_ticks,
         });
     }
 
     /// Gives a lane to a stream of a device.
-    pub fn stream(&self, lane: u16, (device, stream): (u32, u32), domain: u32, name: &str) {
-        self.block(&Block::Lane {
-            lane,
-            kind: LaneKind::Stream,
-            generation: 0,
-            start_ticks: 0,
-            device,
-            stream,
-            clock_domain: domain,
-            name: name.as_bytes(),
-        });
+    pub fn stream(&self, lane: u16, place: (u32, u32), domain: u32, name: &str) {
+        self.block(&Block::stream(lane, place, domain, name.as_bytes()));
     }
 
     pub fn ring(&self, index: u32, capacity_log2: u32, tid: u32) -> TestRing {
