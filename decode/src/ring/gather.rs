@@ -567,14 +567,10 @@ impl Gatherer {
             return self.events.iter().for_each(visit);
         }
         keys::sort(&mut self.keys, &mut self.other_keys);
-        let event = |key: &u64| &self.events[keys::index(*key)];
-        let same_start = |a: &u64, b: &u64| keys::since_ns(*a) == keys::since_ns(*b);
-        for tie in self.keys.chunk_by_mut(same_start) {
-            if tie.len() > 1 {
-                tie.sort_unstable_by(|a, b| order(event(a), event(b)));
-            }
-        }
-        self.keys.iter().map(event).for_each(visit);
+        let events = &self.events;
+        keys::settle(&mut self.keys, |a, b| order(&events[a], &events[b]));
+        let in_order = self.keys.iter().map(|key| &events[keys::index(*key)]);
+        in_order.for_each(visit);
     }
 
     /// Puts the events that start at the same moment in order.

@@ -1,5 +1,7 @@
 //! Sort keys: when an event starts within its slice, and which event it is.
 
+use std::cmp::Ordering;
+
 /// Bits of a key that number the event; those above count nanoseconds from the slice's start.
 const INDEX_BITS: u32 = 22;
 /// Bits that one pass of the sort looks at, at most.
@@ -26,8 +28,17 @@ pub(crate) fn index(key: u64) -> usize {
 
 /// The time of a key, ns from the slice's start.
 #[inline(always)]
-pub(crate) fn since_ns(key: u64) -> u64 {
+fn since_ns(key: u64) -> u64 {
     key >> INDEX_BITS
+}
+
+/// Puts sorted keys of the same moment in the order of their events.
+pub(crate) fn settle(keys: &mut [u64], order: impl Fn(usize, usize) -> Ordering) {
+    for tie in keys.chunk_by_mut(|a, b| since_ns(*a) == since_ns(*b)) {
+        if tie.len() > 1 {
+            tie.sort_unstable_by(|a, b| order(index(*a), index(*b)));
+        }
+    }
 }
 
 /// Sorts keys whose events come in the order of their numbers by time, the lowest digits first; `other` is room.

@@ -223,18 +223,12 @@ impl PlainGatherer {
             keys::sort(&mut self.keys, &mut self.other_keys);
         }
         let spans = &self.spans;
-        let rank = |key: &u64| {
-            let index = keys::index(*key);
+        let rank = |index: usize| {
             let span = &spans[index];
             let lane = lane_ranks.get(span.lane as usize).copied();
             (Reverse(span.end_ns), lane, Reverse(index))
         };
-        let same_start = |a: &u64, b: &u64| keys::since_ns(*a) == keys::since_ns(*b);
-        for tie in self.keys.chunk_by_mut(same_start) {
-            if tie.len() > 1 {
-                tie.sort_unstable_by_key(rank);
-            }
-        }
+        keys::settle(&mut self.keys, |a, b| rank(a).cmp(&rank(b)));
     }
 }
 
